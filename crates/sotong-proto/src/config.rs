@@ -1,0 +1,179 @@
+//! Every limit and every deadline, in one place.
+
+use std::time::Duration;
+
+/// The limits and deadlines of a connection, each with a default that is safe on the open internet.
+///
+/// ```
+/// use sotong_proto::Config;
+/// use std::time::Duration;
+///
+/// let config = Config::default()
+///     .with_message_bytes_max(64 * 1024)
+///     .with_ping_interval(Some(Duration::from_secs(10)));
+/// assert_eq!(config.message_bytes_max, 64 * 1024);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// How long a peer may take for the handshake, from the first moment of the connection. Default: 10 seconds.
+    ///
+    /// Answered with 408. Without it, connections that never say anything fill the table of open files
+    /// ("slowloris"). Raise it only for peers behind very slow links.
+    pub handshake_timeout: Duration,
+    /// The longest request line, in bytes. Default: 8 KiB, as common web servers have it.
+    ///
+    /// Answered with 414. Tokens in a query need some room; more invites a peer to make us keep what we do not
+    /// want.
+    pub request_line_bytes_max: usize,
+    /// The largest request head (request line and headers), in bytes. Default: 16 KiB.
+    ///
+    /// Answered with 431. Until the head is complete it is kept, so this is what a peer that has not yet said who
+    /// it is may cost. Cookies are what makes heads large.
+    pub head_bytes_max: usize,
+    /// The most header lines in a request. Default: 64.
+    ///
+    /// Answered with 431. Browsers send about 15. Many headers broke other implementations (CVE-2024-37890).
+    pub headers_max: usize,
+
+    /// The largest message, in bytes of payload, of all its fragments together. Default: 1 MiB. `u64::MAX`: no
+    /// limit.
+    ///
+    /// Fails the connection with 1009 as soon as a header announces more, before any of that payload is read or
+    /// any memory is set aside. Without it a peer decides how much memory it costs us. Raise it where large
+    /// messages are expected, for example for uploads, and count: each connection may cost twice this.
+    pub message_bytes_max: u64,
+    /// The most bytes on the wire, frame headers counted, that one message may take. Default: 2 MiB + 64 KiB.
+    ///
+    /// Fails the connection with 1009. Stops a message that is made of endless empty or tiny fragments
+    /// (CVE-2014-0193, CVE-2026-48779), whose payload alone never reaches [`message_bytes_max`](Self::message_bytes_max).
+    /// [`with_message_bytes_max`](Self::with_message_bytes_max) sets it to twice that limit and 64 KiB, which lets
+    /// fragments of ten bytes through.
+    pub message_wire_bytes_max: u64,
+    /// How long a peer may take from the first byte of a message to its last one. Default: 60 seconds. `None`: as
+    /// long as it likes.
+    ///
+    /// Fails the connection with 1008. A half-sent message holds memory, and a peer that answers pings in the
+    /// middle of it looks alive for ever. Raise it for large messages over slow links.
+    pub message_timeout: Option<Duration>,
+
+    /// The most bytes that may wait to be sent. Default: 2 MiB.
+    ///
+    /// A message that does not fit is handed back as "full". One message is always accepted when nothing is
+    /// waiting, however large it is. This is what a peer that does not read may cost. Keep it above
+    /// `message_bytes_max` and 576 KiB if you echo, so that one read's worth of answers fits.
+    pub outbox_bytes_max: usize,
+    /// The most bytes of received messages that may wait for a slow application (pull form). Default: 256 KiB.
+    ///
+    /// When it is reached we stop reading, and TCP slows the peer down. One message that is larger still comes
+    /// through.
+    pub inbox_bytes_max: usize,
+    /// The most bytes of Pongs that may wait to be sent. Default: 4 KiB.
+    ///
+    /// Beyond it only the latest Ping is answered, as RFC 6455, section 5.5.3 allows. Stops the memory growth that
+    /// a peer causes who pings and never reads.
+    pub pong_bytes_max: usize,
+    /// How long a write may make no progress at all before the connection is dropped. Default: 30 seconds.
+    /// `None`: for ever.
+    ///
+    /// A peer that stops reading keeps what waits for it in our memory.
+    pub write_timeout: Option<Duration>,
+
+    /// After how long a silence a Ping is sent. Default: 20 seconds. `None`: never.
+    ///
+    /// Any byte from the peer counts as life. 20 seconds keep connections open through load balancers and NATs
+    /// that close idle ones after 30 or 60 seconds, and find out soon enough that a phone has gone.
+    pub ping_interval: Option<Duration>,
+    /// How long after such a Ping *anything* must have come. Default: 20 seconds.
+    ///
+    /// Otherwise the connection is dropped. The deadline is suspended while we ourselves do not read.
+    pub pong_timeout: Duration,
+    /// How long the end may take, from the moment that a Close is sent until TCP is closed. Default: 5 seconds.
+    ///
+    /// Every close ends within this time, whatever the peer does.
+    pub close_timeout: Duration,
+
+    /// Whether lengths that could have been written shorter are accepted. Default: [`NonMinimalLengths::Refuse`].
+    ///
+    /// RFC 6455, section 5.2 says that the shortest form MUST be used.
+    pub non_minimal_lengths: NonMinimalLengths,
+}
+
+/// What to do with a frame whose length is not written in the shortest form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum NonMinimalLengths {
+    /// Fail the connection with 1002, as RFC 6455, section 5.2 asks.
+    #[default]
+    Refuse,
+    /// Accept it: for peers that are known to get this wrong and cannot be mended.
+    Accept,
+}
+
+const KIB: u64 = 1024;
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            handshake_timeout: Duration::from_secs(10),
+            request_line_bytes_max: 8 * 1024,
+            head_bytes_max: 16 * 1024,
+            headers_max: 64,
+            message_bytes_max: 1024 * KIB,
+            message_wire_bytes_max: wire_bytes_max(1024 * KIB),
+            message_timeout: Some(Duration::from_secs(60)),
+            outbox_bytes_max: 2 * 1024 * 1024,
+            inbox_bytes_max: 256 * 1024,
+            pong_bytes_max: 4 * 1024,
+            write_timeout: Some(Duration::from_secs(30)),
+            ping_interval: Some(Duration::from_secs(20)),
+            pong_timeout: Duration::from_secs(20),
+            close_timeout: Duration::from_secs(5),
+            non_minimal_lengths: NonMinimalLengths::Refuse,
+        }
+    }
+}
+
+fn wire_bytes_max(message_bytes_max: u64) -> u64 {
+    message_bytes_max.saturating_mul(2).saturating_add(64 * KIB)
+}
+
+macro_rules! setters {
+    ($($setter:ident, $field:ident: $type:ty;)*) => {
+        $(
+            #[doc = concat!("Sets [`", stringify!($field), "`](Self::", stringify!($field), ").")]
+            #[must_use]
+            pub fn $setter(mut self, $field: $type) -> Self {
+                self.$field = $field;
+                self
+            }
+        )*
+    };
+}
+
+impl Config {
+    /// Sets [`message_bytes_max`](Self::message_bytes_max) and, to twice it and 64 KiB,
+    /// [`message_wire_bytes_max`](Self::message_wire_bytes_max).
+    #[must_use]
+    pub fn with_message_bytes_max(mut self, message_bytes_max: u64) -> Self {
+        self.message_bytes_max = message_bytes_max;
+        self.message_wire_bytes_max = wire_bytes_max(message_bytes_max);
+        self
+    }
+
+    setters! {
+        with_handshake_timeout, handshake_timeout: Duration;
+        with_request_line_bytes_max, request_line_bytes_max: usize;
+        with_head_bytes_max, head_bytes_max: usize;
+        with_headers_max, headers_max: usize;
+        with_message_wire_bytes_max, message_wire_bytes_max: u64;
+        with_message_timeout, message_timeout: Option<Duration>;
+        with_outbox_bytes_max, outbox_bytes_max: usize;
+        with_inbox_bytes_max, inbox_bytes_max: usize;
+        with_pong_bytes_max, pong_bytes_max: usize;
+        with_write_timeout, write_timeout: Option<Duration>;
+        with_ping_interval, ping_interval: Option<Duration>;
+        with_pong_timeout, pong_timeout: Duration;
+        with_close_timeout, close_timeout: Duration;
+        with_non_minimal_lengths, non_minimal_lengths: NonMinimalLengths;
+    }
+}

@@ -1,0 +1,275 @@
+//! The state machine of a connection after its handshake.
+//!
+//! ```text
+//!             bytes, time                      time
+//!                  │                             │
+//!  inbound: receive ─► next ─► Event    timers: handle_timeout ─► Error
+//!                        │                         │
+//!                        └──────► Replies ◄────────┘     (pong, ping, close: see outbox)
+//! ```
+//!
+//! The loop that drives it stands in the crate's documentation.
+
+mod inbound;
+mod timers;
+
+use std::sync::Arc;
+
+pub use inbound::{Event, Received};
+
+use crate::close::{Close, Closed, Initiator};
+use crate::config::Config;
+use crate::error::{Error, Timeout};
+use crate::extension::Extensions;
+use crate::outbox::{Outbox, Replies};
+use crate::side::Side;
+use crate::time::Time;
+use inbound::Unfinished;
+use timers::{Timer, Timers};
+
+/// One end of a WebSocket connection: bytes and the time go in; events and the next deadline come out.
+///
+/// What it has to say (pongs, pings, closes) it writes into the [`Replies`] that it is handed, usually an
+/// [`Outbox`]. An idle connection owns no buffer.
+#[derive(Debug)]
+pub struct Connection {
+    config: Arc<Config>,
+    extensions: Extensions,
+    /// The frame and the message whose ends have not come.
+    unfinished: Option<Box<Unfinished>>,
+    timers: Timers,
+    /// When a byte last came.
+    last_received: Time,
+    ending: Ending,
+    side: Side,
+    paused: bool,
+}
+
+/// How far the end has come, and what was learnt on the way.
+#[derive(Debug)]
+enum Ending {
+    /// Nobody has closed.
+    Open,
+    /// This end has sent a Close and waits for the peer's.
+    CloseSent,
+    /// The peer's Close has come, and was answered.
+    CloseReceived(Box<Close>),
+    /// This end has given the connection up; nothing from the peer counts any more (section 7.1.7). The peer is
+    /// told if the error has a close code.
+    Failed(Box<Error>),
+}
+
+/// What a driver is to do next with the carrier (TCP).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// Read and write.
+    Run,
+    /// Write what waits, then shut the sending direction down (a server), and read on, without looking at it,
+    /// until the peer's end of stream. Closing at once could destroy our last bytes on their way (section 7.1.1).
+    Finish,
+    /// Give it up now: nobody is there any more.
+    Drop,
+}
+
+impl Connection {
+    /// A connection whose handshake is done.
+    pub fn new(side: Side, config: Arc<Config>, now: Time) -> Self {
+        let mut timers = Timers::default();
+        if let Some(interval) = config.ping_interval {
+            timers.set(Timer::Ping, now + interval);
+        }
+        Connection {
+            config,
+            extensions: Extensions::default(),
+            unfinished: None,
+            timers,
+            last_received: now,
+            ending: Ending::Open,
+            side,
+            paused: false,
+        }
+    }
+
+    /// Hands over bytes from the peer. Take the events out with [`Received::next`] until there is none.
+    ///
+    /// The bytes are unmasked where they stand, and events borrow from them. Bytes of an unfinished frame are
+    /// copied out; `bytes` is free again when the returned value is gone. Dropping it early loses what it had not
+    /// looked at.
+    #[inline]
+    pub fn receive<'a>(&'a mut self, bytes: &'a mut [u8], now: Time) -> Received<'a> {
+        self.last_received = now;
+        self.timers.clear(Timer::Pong);
+        Received::new(self, bytes, now)
+    }
+
+    /// Whether the connection still looks at what the peer sends; when not, bytes need not be handed over.
+    pub fn wants_input(&self) -> bool {
+        matches!(self.ending, Ending::Open | Ending::CloseSent)
+    }
+
+    /// Tells that the application has closed: a Close is in the outbox.
+    ///
+    /// Starts the deadline for the peer's answer. Telling it again does nothing.
+    pub fn close_sent(&mut self, now: Time) {
+        if matches!(self.ending, Ending::Open) {
+            self.ending = Ending::CloseSent;
+            self.start_closing(now);
+        }
+    }
+
+    fn start_closing(&mut self, now: Time) {
+        self.timers.clear(Timer::Ping);
+        self.timers.clear(Timer::Pong);
+        self.timers.clear(Timer::Message);
+        self.timers.set(Timer::Close, now + self.config.close_timeout);
+    }
+
+    /// Tells how much waits to be written, after each try to write: `progressed` if the kernel took anything.
+    ///
+    /// Runs the deadline for a peer that takes nothing ([`write_timeout`](Config::write_timeout)).
+    #[inline]
+    pub fn wrote(&mut self, waiting: usize, progressed: bool, now: Time) {
+        if waiting == 0 {
+            self.timers.clear(Timer::Write);
+        } else if let Some(timeout) = self.config.write_timeout
+            && (progressed || !self.timers.is_set(Timer::Write))
+        {
+            self.timers.set(Timer::Write, now + timeout);
+        }
+    }
+
+    /// Tells that the driver stops reading because the application is behind: what the peer owes us is not owed
+    /// while we do not look.
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Tells that the driver reads again; suspended deadlines start anew.
+    pub fn resume(&mut self, now: Time) {
+        if !std::mem::take(&mut self.paused) {
+            return;
+        }
+        self.last_received = now;
+        if self.timers.is_set(Timer::Pong) {
+            self.timers.set(Timer::Pong, now + self.config.pong_timeout);
+        }
+        if let Some(timeout) = self.config.message_timeout
+            && self.timers.is_set(Timer::Message)
+        {
+            self.timers.set(Timer::Message, now + timeout);
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called next, if nothing happens before.
+    ///
+    /// It may turn out then that there is nothing to do: the deadline of the keep-alive does not move with every
+    /// byte that comes.
+    pub fn deadline(&self) -> Option<Time> {
+        self.timers.next(self.paused)
+    }
+
+    /// Looks at the timers. An error means that the connection is given up; see [`carrier`](Self::carrier).
+    pub fn handle_timeout(&mut self, now: Time, replies: &mut impl Replies) -> Option<Error> {
+        let expired = |timer, connection: &Connection| connection.timers.is_due(timer, now);
+        if expired(Timer::Close, self) {
+            self.timers.clear(Timer::Close);
+            return self.fail(Timeout::Close.into(), now, replies);
+        }
+        if expired(Timer::Write, self) {
+            self.timers.clear(Timer::Write);
+            return self.fail(Timeout::Write.into(), now, replies);
+        }
+        if self.paused || !self.wants_input() {
+            return None;
+        }
+        if expired(Timer::Message, self) {
+            return self.fail(Timeout::Message.into(), now, replies);
+        }
+        if expired(Timer::Pong, self) {
+            return self.fail(Timeout::Pong.into(), now, replies);
+        }
+        if let Some(interval) = self.config.ping_interval
+            && expired(Timer::Ping, self)
+        {
+            if self.last_received + interval <= now {
+                replies.ping(b"");
+                self.timers.set(Timer::Ping, now + interval);
+                if !self.timers.is_set(Timer::Pong) {
+                    self.timers.set(Timer::Pong, now + self.config.pong_timeout);
+                }
+            } else {
+                self.timers.set(Timer::Ping, self.last_received + interval);
+            }
+        }
+        None
+    }
+
+    /// Gives the connection up (section 7.1.7) and tells the peer why, where there is a code for it.
+    fn fail(&mut self, error: Error, now: Time, replies: &mut impl Replies) -> Option<Error> {
+        self.unfinished = None;
+        if matches!(self.ending, Ending::Failed(_)) {
+            // A failed connection whose peer does not hang up either: see `carrier`.
+            return None;
+        }
+        if let Some(close) = error.to_close() {
+            replies.close(close, Initiator::Local);
+        }
+        if !matches!(self.ending, Ending::CloseReceived(_)) {
+            self.ending = Ending::Failed(Box::new(error.clone()));
+        }
+        if error.close_code().is_some() {
+            self.start_closing(now);
+        } else {
+            self.timers = Timers::default();
+        }
+        Some(error)
+    }
+
+    fn close_received(&mut self, close: Close, now: Time, replies: &mut impl Replies) {
+        if matches!(self.ending, Ending::Open) {
+            // The answer repeats the code (section 5.5.1), and is empty where there was none.
+            replies.close(close.code().map_or(Close::empty(), Close::from), Initiator::Peer);
+            self.start_closing(now);
+        }
+        self.unfinished = None;
+        self.ending = Ending::CloseReceived(Box::new(close));
+    }
+
+    /// What the driver is to do with the carrier.
+    pub fn carrier(&self) -> Carrier {
+        let closing = self.timers.is_set(Timer::Close);
+        match &self.ending {
+            Ending::Open | Ending::CloseSent => Carrier::Run,
+            Ending::CloseReceived(_) if closing => Carrier::Finish,
+            Ending::Failed(error) if error.close_code().is_some() && closing => Carrier::Finish,
+            Ending::CloseReceived(_) | Ending::Failed(_) => Carrier::Drop,
+        }
+    }
+
+    /// Whether this end shuts its sending direction down as soon as everything is written: a server always, a
+    /// client when it gives the connection up. Otherwise a client lets the server go first (section 7.1.1).
+    pub fn hangs_up_first(&self) -> bool {
+        self.side == Side::Server || matches!(self.ending, Ending::Failed(_))
+    }
+
+    /// How the connection ended. `end_of_stream` if the peer's direction of TCP ended regularly.
+    pub fn closed(&self, outbox: &Outbox, end_of_stream: bool) -> Closed {
+        let (sent, first) = outbox.sent_close().cloned().unzip();
+        let mut closed = Closed { first, sent, ..Closed::vanished() };
+        match &self.ending {
+            Ending::Open | Ending::CloseSent => {}
+            Ending::CloseReceived(close) => {
+                closed.received = Some((**close).clone());
+                closed.clean = end_of_stream && closed.sent.is_some();
+            }
+            Ending::Failed(error) => closed.error = Some((**error).clone()),
+        }
+        closed
+    }
+}
+
+impl From<Timeout> for Error {
+    fn from(timeout: Timeout) -> Self {
+        Error::Timeout(timeout)
+    }
+}

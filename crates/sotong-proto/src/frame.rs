@@ -1,0 +1,232 @@
+//! The header of a frame (RFC 6455, section 5.2).
+//!
+//! ```text
+//!  byte 0: FIN RSV1 RSV2 RSV3 opcode(4)     byte 1: MASK length(7)
+//!  then 0, 2 or 8 bytes of length, then 0 or 4 bytes of masking key
+//! ```
+
+use crate::config::NonMinimalLengths;
+use crate::error::ProtocolError;
+use crate::extension::Extensions;
+use crate::mask::MaskKey;
+use crate::side::Side;
+
+/// The longest header: two bytes, eight of length, four of key.
+pub(crate) const HEADER_BYTES_MAX: usize = 14;
+/// The most payload in a control frame (section 5.5).
+pub(crate) const CONTROL_PAYLOAD_MAX: usize = 125;
+
+/// What a frame is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpCode {
+    Continuation = 0,
+    Text = 1,
+    Binary = 2,
+    Close = 8,
+    Ping = 9,
+    Pong = 10,
+}
+
+impl OpCode {
+    #[inline]
+    fn decode(bits: u8) -> Result<OpCode, ProtocolError> {
+        Ok(match bits {
+            0 => OpCode::Continuation,
+            1 => OpCode::Text,
+            2 => OpCode::Binary,
+            8 => OpCode::Close,
+            9 => OpCode::Ping,
+            10 => OpCode::Pong,
+            _ => return Err(ProtocolError::ReservedOpcode(bits)),
+        })
+    }
+
+    #[inline]
+    pub(crate) fn is_control(self) -> bool {
+        self as u8 >= 8
+    }
+}
+
+/// A header that was read and obeys the rules that one frame alone can break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) fin: bool,
+    pub(crate) opcode: OpCode,
+    /// All zeros where the frame is not masked, which unmasks to itself.
+    pub(crate) mask: MaskKey,
+    pub(crate) payload_length: u64,
+    /// How many bytes the header itself took.
+    pub(crate) length: usize,
+}
+
+impl Header {
+    /// Reads the header at the start of `bytes`; `None` if more of them are needed.
+    ///
+    /// `side` is the reader's. Rules are checked in the order of the bytes, and as soon as their byte is there, so
+    /// that how the input is split does not decide which rule is found broken.
+    #[inline]
+    pub(crate) fn decode(
+        bytes: &[u8],
+        side: Side,
+        extensions: &Extensions,
+        non_minimal: NonMinimalLengths,
+    ) -> Result<Option<Header>, ProtocolError> {
+        let Some(&first) = bytes.first() else { return Ok(None) };
+        let opcode = OpCode::decode(first & 0x0f)?;
+        let reserved = first >> 4 & 0b111;
+        if reserved & !extensions.reserved_bits(opcode) != 0 {
+            return Err(ProtocolError::ReservedBits(reserved));
+        }
+        let fin = first & 0x80 != 0;
+        if opcode.is_control() && !fin {
+            return Err(ProtocolError::ControlFragmented);
+        }
+
+        let Some(&second) = bytes.get(1) else { return Ok(None) };
+        let masked = second & 0x80 != 0;
+        match (side, masked) {
+            (Side::Server, false) => return Err(ProtocolError::MaskMissing),
+            (Side::Client, true) => return Err(ProtocolError::MaskUnexpected),
+            _ => {}
+        }
+        let short = second & 0x7f;
+        if opcode.is_control() && usize::from(short) > CONTROL_PAYLOAD_MAX {
+            return Err(ProtocolError::ControlTooLong(short));
+        }
+
+        let (payload_length, mask_at) = match short {
+            126 => match bytes.get(2..4) {
+                Some(&[high, low]) => (u64::from(u16::from_be_bytes([high, low])), 4),
+                _ => return Ok(None),
+            },
+            127 => match bytes.get(2..10).and_then(|length| <[u8; 8]>::try_from(length).ok()) {
+                Some(length) => (u64::from_be_bytes(length), 10),
+                None => return Ok(None),
+            },
+            short => (u64::from(short), 2),
+        };
+        if payload_length >> 63 != 0 {
+            return Err(ProtocolError::LengthTopBit);
+        }
+        let minimal = match short {
+            126 => payload_length > 125,
+            127 => payload_length > 0xffff,
+            _ => true,
+        };
+        if !minimal && non_minimal == NonMinimalLengths::Refuse {
+            return Err(ProtocolError::LengthNotMinimal(payload_length));
+        }
+
+        if !masked {
+            return Ok(Some(Header { fin, opcode, mask: [0; 4], payload_length, length: mask_at }));
+        }
+        let Some(&[a, b, c, d]) = bytes.get(mask_at..mask_at + 4) else { return Ok(None) };
+        Ok(Some(Header { fin, opcode, mask: [a, b, c, d], payload_length, length: mask_at + 4 }))
+    }
+}
+
+/// Writes the header of a whole message or a control frame (FIN set, no reserved bit), in the shortest form.
+#[inline]
+pub(crate) fn encode_header(out: &mut Vec<u8>, opcode: OpCode, payload_length: usize, mask: Option<MaskKey>) {
+    let mut header = [0u8; HEADER_BYTES_MAX];
+    header[0] = 0x80 | opcode as u8;
+    let mask_bit = if mask.is_some() { 0x80 } else { 0 };
+    let mut length = match payload_length {
+        0..=125 => {
+            header[1] = mask_bit | payload_length as u8;
+            2
+        }
+        126..=0xffff => {
+            header[1] = mask_bit | 126;
+            header[2..4].copy_from_slice(&(payload_length as u16).to_be_bytes());
+            4
+        }
+        _ => {
+            header[1] = mask_bit | 127;
+            header[2..10].copy_from_slice(&(payload_length as u64).to_be_bytes());
+            10
+        }
+    };
+    if let Some(mask) = mask {
+        header[length..length + 4].copy_from_slice(&mask);
+        length += 4;
+    }
+    out.extend_from_slice(&header[..length]);
+}
+
+/// How many bytes a frame with this much payload takes.
+#[inline]
+pub(crate) fn frame_length(payload_length: usize, side: Side) -> usize {
+    let header = match payload_length {
+        0..=125 => 2,
+        126..=0xffff => 4,
+        _ => 10,
+    };
+    let mask = if side == Side::Client { 4 } else { 0 };
+    header + mask + payload_length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(bytes: &[u8], side: Side) -> Result<Option<Header>, ProtocolError> {
+        Header::decode(bytes, side, &Extensions::default(), NonMinimalLengths::Refuse)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_at_every_length_form() {
+        for length in [0, 1, 125, 126, 127, 65535, 65536, 1 << 20] {
+            for mask in [None, Some([1, 2, 3, 4])] {
+                let mut bytes = Vec::new();
+                encode_header(&mut bytes, OpCode::Binary, length, mask);
+                let reader = if mask.is_some() { Side::Server } else { Side::Client };
+                let writer = if mask.is_some() { Side::Client } else { Side::Server };
+                let header = decode(&bytes, reader).expect("valid").expect("whole");
+                assert_eq!(header.payload_length, length as u64);
+                assert_eq!(header.mask, mask.unwrap_or_default());
+                assert_eq!(header.length, bytes.len());
+                assert_eq!(frame_length(length, writer), bytes.len() + length);
+                for cut in 0..bytes.len() {
+                    assert_eq!(decode(&bytes[..cut], reader), Ok(None), "{length} cut at {cut}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn c5_c6_boundary_lengths() {
+        use ProtocolError::{LengthNotMinimal, LengthTopBit};
+        let with_16 = |length: u16| [&[0x82, 126][..], &length.to_be_bytes()].concat();
+        let with_64 = |length: u64| [&[0x82, 127][..], &length.to_be_bytes()].concat();
+        let length = |bytes: Vec<u8>| {
+            decode(&bytes, Side::Client).map(|header| header.expect("whole").payload_length)
+        };
+        for bad in [0, 1, 125] {
+            assert_eq!(length(with_16(bad)), Err(LengthNotMinimal(bad.into())));
+        }
+        for good in [126, 127, 65535] {
+            assert_eq!(length(with_16(good)), Ok(good.into()));
+        }
+        for bad in [0, 125, 126, 65535] {
+            assert_eq!(length(with_64(bad)), Err(LengthNotMinimal(bad)));
+        }
+        for good in [65536, (1 << 31) - 1, 1 << 31, (1 << 31) + 1, (1 << 32) - 1, 1 << 32, (1 << 32) + 1] {
+            assert_eq!(length(with_64(good)), Ok(good));
+        }
+        assert_eq!(length(with_64((1 << 63) - 1)), Ok((1 << 63) - 1));
+        for bad in [1 << 63, u64::MAX] {
+            assert_eq!(length(with_64(bad)), Err(LengthTopBit));
+        }
+    }
+
+    #[test]
+    fn c6_leniency_is_an_option() {
+        let accept = |bytes: &[u8]| {
+            Header::decode(bytes, Side::Client, &Extensions::default(), NonMinimalLengths::Accept)
+        };
+        let header = accept(&[0x82, 126, 0, 5]).expect("valid").expect("whole");
+        assert_eq!((header.payload_length, header.length), (5, 4));
+        assert_eq!(accept(&[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0]), Err(ProtocolError::LengthTopBit));
+    }
+}

@@ -1,0 +1,267 @@
+//! Everything that goes out: frames are made here, wait here, and leave in one go.
+//!
+//! ```text
+//! application: send, ping, close ─┐
+//! Connection:  pong, ping, close ─┴─► Outbox ──► io_slices ──► the driver writes ──► advance
+//!                                       ▲
+//! Cork: frames gathered outside a lock ─┘ (prepend)
+//! ```
+//!
+//! The outbox is a value of its own, apart from [`Connection`](crate::Connection), because in a real program
+//! several threads send: put it behind a lock, next to the driver's waker.
+
+mod cork;
+mod queue;
+
+use std::fmt;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+pub use cork::Cork;
+
+use crate::close::{Close, Initiator};
+use crate::config::Config;
+use crate::frame::{self, CONTROL_PAYLOAD_MAX, OpCode};
+use crate::mask::{MaskKey, MaskKeys, Seed};
+use crate::message::{Message, MessageRef};
+use crate::side::Side;
+use queue::Queue;
+
+/// From this many bytes on, a server sends the payload of an owned message by reference instead of copying it.
+///
+/// Below it the copy is cheaper than one more slice in the vectored write.
+const BY_REFERENCE_BYTES_MIN: usize = 16 * 1024;
+
+/// What a [`Connection`](crate::Connection) has to say while it reads, and when a timer fires.
+///
+/// [`Outbox`] implements it. A driver that keeps its outbox behind a lock implements it over the lock.
+pub trait Replies {
+    /// Answer a Ping with this payload (RFC 6455, section 5.5.3).
+    fn pong(&mut self, payload: &[u8]);
+    /// Ask for a sign of life.
+    fn ping(&mut self, payload: &[u8]);
+    /// Send a Close, unless one was sent already. `first` tells who began.
+    fn close(&mut self, close: Close, first: Initiator);
+}
+
+/// The frames that wait to be sent, bounded, and the sending half of the close handshake.
+pub struct Outbox {
+    queue: Queue,
+    config: Arc<Config>,
+    /// `Some` on the client side only.
+    mask_keys: Option<Box<MaskKeys>>,
+    sent_close: Option<Box<(Close, Initiator)>>,
+    /// Bytes of Pongs queued since the outbox was last empty.
+    pong_bytes: usize,
+    /// The payload of the latest Ping that found no room; answered when the outbox is empty again.
+    postponed_pong: Option<Box<[u8]>>,
+}
+
+/// Why the outbox did not take a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It does not fit [`outbox_bytes_max`](Config::outbox_bytes_max) now.
+    Full,
+    /// A Close was sent: no data may follow (RFC 6455, section 5.5.1).
+    Closed,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refused::Full => "too much is waiting to be sent (outbox_bytes_max)",
+            Refused::Closed => "the connection is closing or closed",
+        })
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Outbox {
+    /// The outbox of a server's connection: it does not mask.
+    pub fn server(config: Arc<Config>) -> Self {
+        Outbox {
+            queue: Queue::default(),
+            config,
+            mask_keys: None,
+            sent_close: None,
+            pong_bytes: 0,
+            postponed_pong: None,
+        }
+    }
+
+    /// The outbox of a client's connection; its masking keys grow from `seed`.
+    pub fn client(config: Arc<Config>, seed: Seed) -> Self {
+        Outbox { mask_keys: Some(Box::new(MaskKeys::new(seed))), ..Outbox::server(config) }
+    }
+
+    fn side(&self) -> Side {
+        if self.mask_keys.is_some() { Side::Client } else { Side::Server }
+    }
+
+    /// Queues a message, copying its payload.
+    ///
+    /// # Errors
+    /// [`Refused::Full`] if it does not fit and something else is waiting; [`Refused::Closed`] after a Close.
+    pub fn send(&mut self, message: MessageRef<'_>) -> Result<(), Refused> {
+        self.admit(message.as_bytes().len(), 0)?;
+        self.push_copied(opcode(message), message.as_bytes());
+        Ok(())
+    }
+
+    /// Queues a message that owns its payload: a large one goes out by reference (on the server side; a client has
+    /// to mask, and so to copy).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_owned(&mut self, message: &Message) -> Result<(), Refused> {
+        let payload = message.as_bytes();
+        if payload.len() < BY_REFERENCE_BYTES_MIN || self.mask_keys.is_some() {
+            return self.send(message.as_ref());
+        }
+        self.admit(payload.len(), 0)?;
+        let length = payload.len();
+        self.queue.write(|out| frame::encode_header(out, opcode(message.as_ref()), length, None));
+        self.queue.push_shared(message.shared_bytes());
+        Ok(())
+    }
+
+    /// Whether a message with this much payload would be taken, if `corked` more bytes were waiting in front.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn admit(&self, payload_length: usize, corked: usize) -> Result<(), Refused> {
+        if self.sent_close.is_some() {
+            return Err(Refused::Closed);
+        }
+        let waiting = self.queue.len() + corked;
+        let more = frame::frame_length(payload_length, self.side());
+        if waiting != 0 && waiting.saturating_add(more) > self.config.outbox_bytes_max {
+            return Err(Refused::Full);
+        }
+        Ok(())
+    }
+
+    fn push_copied(&mut self, opcode: OpCode, payload: &[u8]) {
+        let mask = self.mask_keys.as_mut().map(|keys| keys.next_key());
+        self.queue.write(|out| push_frame(out, opcode, payload, mask));
+    }
+
+    /// Puts what was corked in front of everything that waits. What was corked is then empty.
+    ///
+    /// Only while nothing of what waits has left in part, or a frame would be torn.
+    pub fn prepend(&mut self, corked: &mut Cork) {
+        self.queue.prepend(corked.take());
+    }
+
+    /// Puts the rest of what was corked, of which `sent` bytes are with the kernel already, in front.
+    pub fn prepend_rest(&mut self, corked: &mut Cork, sent: usize) {
+        self.queue.prepend(corked.bytes()[sent..].to_vec());
+        corked.clear();
+    }
+
+    /// How many bytes wait.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.queue.len() == 0
+    }
+
+    /// Fills `slices` with the bytes that wait, in order, and returns how many slices it used.
+    ///
+    /// Write them with one vectored write, then tell [`advance`](Self::advance) how much the kernel took.
+    pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.queue.io_slices(slices)
+    }
+
+    /// Forgets the first `count` bytes: they are sent.
+    pub fn advance(&mut self, count: usize) {
+        self.queue.advance(count);
+        if self.queue.len() == 0 {
+            self.pong_bytes = 0;
+            if let Some(payload) = self.postponed_pong.take() {
+                self.pong(&payload);
+            }
+        }
+    }
+
+    /// Takes everything that waits, as one run of bytes: for tests and for carriers that want it so.
+    pub fn take_bytes(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.len());
+        while !self.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 16];
+            let used = self.io_slices(&mut slices);
+            let count = slices[..used].iter().map(|slice| slice.len()).sum();
+            slices[..used].iter().for_each(|slice| bytes.extend_from_slice(slice));
+            self.advance(count);
+        }
+        bytes
+    }
+
+    /// Forgets everything that waits: nobody will take it.
+    pub fn discard(&mut self) {
+        self.queue = Queue::default();
+        self.postponed_pong = None;
+    }
+
+    /// The Close that was sent (or waits as the last frame), and who was first to close.
+    pub fn sent_close(&self) -> Option<&(Close, Initiator)> {
+        self.sent_close.as_deref()
+    }
+}
+
+impl Replies for Outbox {
+    fn pong(&mut self, payload: &[u8]) {
+        if self.sent_close.is_some() {
+            return;
+        }
+        let more = frame::frame_length(payload.len(), self.side());
+        if self.pong_bytes != 0 && self.pong_bytes + more > self.config.pong_bytes_max {
+            self.postponed_pong = Some(payload.into());
+            return;
+        }
+        self.pong_bytes += more;
+        self.push_copied(OpCode::Pong, payload);
+    }
+
+    fn ping(&mut self, payload: &[u8]) {
+        if self.sent_close.is_none() {
+            self.push_copied(OpCode::Ping, &payload[..payload.len().min(CONTROL_PAYLOAD_MAX)]);
+        }
+    }
+
+    fn close(&mut self, close: Close, first: Initiator) {
+        if self.sent_close.is_none() {
+            self.push_copied(OpCode::Close, &close.encode());
+            self.sent_close = Some(Box::new((close, first)));
+        }
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").field("len", &self.len()).field("sent_close", &self.sent_close).finish()
+    }
+}
+
+fn opcode(message: MessageRef<'_>) -> OpCode {
+    match message {
+        MessageRef::Text(_) => OpCode::Text,
+        MessageRef::Binary(_) => OpCode::Binary,
+    }
+}
+
+/// Appends a whole frame.
+#[inline]
+fn push_frame(out: &mut Vec<u8>, opcode: OpCode, payload: &[u8], mask: Option<MaskKey>) {
+    out.reserve(frame::HEADER_BYTES_MAX + payload.len());
+    frame::encode_header(out, opcode, payload.len(), mask);
+    let start = out.len();
+    out.extend_from_slice(payload);
+    if let Some(mask) = mask {
+        crate::mask::apply(&mut out[start..], mask);
+    }
+}
