@@ -1,1 +1,3 @@
-//! Being laid.
+//! Sotong's hub.
+pub mod core;
+pub mod wire;
