@@ -1,1 +1,17 @@
-//! Being laid.
+//! Tests over the sources themselves, for the rules that no compiler and no linter knows.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | [`layers`] | reads the table in `ARCHITECTURE.md` and says who imports what it may not |
+//! | [`tidiness`] | file lengths, left-overs, reasons of dependencies, machine paths, README commands |
+//! | [`rust`] | finds the paths that a Rust file names |
+//! | [`manifest`] | finds the dependencies that a `Cargo.toml` names |
+//! | [`tree`] | the files of the workspace |
+//!
+//! Each check is a function from texts to complaints, so that a test can hand it a bad example and see it complain.
+
+pub mod layers;
+pub mod manifest;
+pub mod rust;
+pub mod tidiness;
+pub mod tree;
