@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a8_addresses_and_localhost() {
-        let authority = |text| Authority::parse(text).unwrap();
+        let authority = |text| Authority::parse(text).expect("well-formed");
         for address in ["127.0.0.1", "192.168.0.7:80", "[::1]", "[fe80::1]:9"] {
             assert!(authority(address).is_address(), "{address}");
         }

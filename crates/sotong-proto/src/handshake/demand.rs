@@ -69,13 +69,13 @@ impl Demand {
     }
 }
 
-/// 400, or 505 when the request line is one of an HTTP that we do not speak (RFC 9110, section 15.6.6).
+/// 400, or 505 when the request line names another major version of HTTP (RFC 9110, section 15.6.6).
 fn malformed(head: &[u8], error: httparse::Error) -> Refusal {
     let line =
         head.strip_prefix(b"\r\n").unwrap_or(head).split(|&byte| byte == b'\r').next().unwrap_or_default();
     let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
     match (error, version) {
-        (httparse::Error::Version, [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9']) => {
+        (httparse::Error::Version, [b'H', b'T', b'T', b'P', b'/', b'0' | b'2'..=b'9', b'.', b'0'..=b'9']) => {
             Refusal::line(505, "only HTTP/1.1 is spoken here")
         }
         _ => Refusal::bad_request(format_args!("a malformed request head: {error}")),

@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn a9_accept_of_the_rfc() {
-        let key = Key::parse(b"dGhlIHNhbXBsZSBub25jZQ==").unwrap();
+        let key = Key::parse(b"dGhlIHNhbXBsZSBub25jZQ==").expect("the key of the RFC");
         assert_eq!(key.accept(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 

@@ -56,8 +56,9 @@ impl OriginPolicy {
     /// # Errors
     /// When `origin` is not an origin: it has a path, no scheme, a user name.
     pub fn with_allowed_origin(mut self, origin: &str) -> Result<Self, PolicyError> {
-        let normal =
-            Origin::parse(origin).ok_or_else(|| PolicyError::Origin { origin: origin.to_owned() })?;
+        let Some(normal) = Origin::parse(origin).filter(|_| !origin.contains('*')) else {
+            return Err(PolicyError::Origin { origin: origin.to_owned() });
+        };
         if let Scope::Allowed(allowed) = &mut self.scope {
             allowed.push(normal.to_string());
         }
@@ -130,7 +131,9 @@ impl HostPolicy {
     /// When `host` is not a host name.
     pub fn with_allowed_host(mut self, host: &str) -> Result<Self, PolicyError> {
         match Authority::parse(host) {
-            Some(authority) if authority.host == host => {
+            // The grammar lets an asterisk be part of a name, but here it would look like a wildcard, match
+            // nothing, and be "fixed" by switching the check off.
+            Some(authority) if authority.host == host && !host.contains('*') => {
                 self.names.push(host.to_ascii_lowercase());
                 Ok(self)
             }

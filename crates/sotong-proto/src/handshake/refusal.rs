@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     fn text(refusal: &Refusal) -> String {
-        String::from_utf8(refusal.to_bytes()).unwrap()
+        String::from_utf8(refusal.to_bytes()).expect("no byte of the peer gets in unescaped")
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
             "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 2\r\n\
              Content-Type: text/plain; charset=utf-8\r\n\r\nno"
         );
-        let page = Refusal::new(404, "<p>").with_header("content-type", "text/html").unwrap();
+        let page = Refusal::new(404, "<p>").with_header("content-type", "text/html").expect("a good field");
         assert_eq!(text(&page).to_lowercase().matches("content-type").count(), 1);
     }
 
