@@ -111,7 +111,7 @@ impl Group {
 
 /// The number of a case, such as `2.10` or `7.13.2`. Numbers are ordered as a reader expects:
 /// `2.9` comes before `2.10`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Number {
     group: u8,
     part: u8,
@@ -151,6 +151,12 @@ impl fmt::Display for Number {
             Some(item) => write!(f, ".{item}"),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Debug for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -99,7 +99,7 @@ impl Eq for Payload {}
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 32;
+        const SHOWN: usize = 16;
         let shown = self.slice(0..self.len.min(SHOWN)).to_vec();
         write!(f, "b\"{}\"", shown.escape_ascii())?;
         if self.len > SHOWN {

@@ -19,6 +19,11 @@ pub enum Subject {
 pub enum Output {
     /// Send these bytes as one write, then ask again. Bytes that came from the peer meanwhile should
     /// be given to [`Player::receive`] first.
+    ///
+    /// Writes are apart because the peer shall read them apart. A network may join them again; then a
+    /// peer that answers the good frames of a read only when all of them are good is seen as not strict
+    /// in a few cases more. To keep writes apart, send without delay (`TCP_NODELAY`) and let some tenths of a
+    /// millisecond pass between two of them.
     Write(Vec<u8>),
     /// Nothing is to be sent before the peer has spoken, or has been silent for a while.
     Wait(Wait),
