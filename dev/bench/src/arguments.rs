@@ -1,0 +1,311 @@
+//! The command line: what was typed, then the settings that the code uses. Anything wrong is one line.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::cell::{self, Cell};
+use crate::cores::Pinning;
+use crate::dialer::Target;
+use crate::echo_reader::Wire;
+use crate::frame::Kind;
+use crate::load::Load;
+use crate::server::Peer;
+
+/// What to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Raw(RawSettings),
+    Load(LoadSettings),
+    Run(RunSettings),
+    Memory(MemorySettings),
+}
+
+#[derive(Debug)]
+pub(crate) struct RawSettings {
+    pub(crate) listen: SocketAddr,
+}
+
+#[derive(Debug)]
+pub(crate) struct LoadSettings {
+    pub(crate) load: Load,
+    pub(crate) server_pid: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(crate) struct RunSettings {
+    pub(crate) servers: Vec<String>,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) sotong: Option<PathBuf>,
+    pub(crate) pinning: Pinning,
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) kind: Kind,
+    pub(crate) runs: usize,
+    /// A share of the window, from 0 to 1.
+    pub(crate) waited_max: f64,
+    pub(crate) warm_up: Duration,
+    pub(crate) window: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct MemorySettings {
+    pub(crate) servers: Vec<String>,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) sotong: Option<PathBuf>,
+    pub(crate) pinning: Pinning,
+    pub(crate) connections: usize,
+    pub(crate) idle: Duration,
+}
+
+/// Why there is no command.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Help or version was asked for.
+    Help(String),
+    /// One line about what is wrong.
+    Wrong(String),
+}
+
+/// Benchmarks of Sotong: server CPU per echoed message and memory per idle connection, beside a floor.
+#[derive(Debug, Parser)]
+#[command(name = "sotong-bench", version)]
+struct Typed {
+    #[command(subcommand)]
+    command: TypedCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TypedCommand {
+    /// The floor: a TCP echo that parses nothing.
+    Raw {
+        /// Where to listen.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
+    /// Load one server that is already running, and count.
+    Load(TypedLoad),
+    /// CPU per message: all servers in all cells, interleaved.
+    Run(TypedRun),
+    /// Memory per idle connection.
+    Memory(TypedMemory),
+}
+
+#[derive(Debug, Args)]
+struct TypedLoad {
+    /// ws://ADDRESS:PORT/PATH
+    target: Target,
+    /// The server is `raw`: no handshake, bytes are counted.
+    #[arg(long)]
+    raw: bool,
+    /// Connections x messages in flight x bytes.
+    #[arg(long, default_value = "100x1x16")]
+    cell: Cell,
+    /// A process whose CPU time is read before and after.
+    #[arg(long, value_name = "PID")]
+    server_pid: Option<u32>,
+    #[command(flatten)]
+    timing: Timing,
+}
+
+#[derive(Debug, Args)]
+struct TypedRun {
+    /// Cells, with commas between them [default: 100x1x16,100x32x16,50x8x1024,10x4x65536].
+    #[arg(long, value_delimiter = ',')]
+    cells: Vec<Cell>,
+    /// How often each server is measured in each cell.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    runs: u16,
+    /// A round in which a side waited longer for its core is thrown away and done once more, but at most RUNS times.
+    #[arg(long, value_name = "PERCENT", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=100))]
+    waited_max: u8,
+    #[command(flatten)]
+    timing: Timing,
+    #[command(flatten)]
+    servers: Servers,
+}
+
+#[derive(Debug, Args)]
+struct TypedMemory {
+    /// How many connections.
+    #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    connections: u32,
+    /// How long the server is left alone before memory is read.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    idle: Duration,
+    #[command(flatten)]
+    servers: Servers,
+}
+
+#[derive(Debug, Args)]
+struct Timing {
+    /// Text or binary messages.
+    #[arg(long, value_enum, default_value = "binary")]
+    kind: Kind,
+    /// The measured window.
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds_above_zero)]
+    seconds: Duration,
+    /// What goes before it.
+    #[arg(long, value_name = "SECONDS", default_value = "0.5", value_parser = seconds)]
+    warm_up: Duration,
+}
+
+#[derive(Debug, Args)]
+struct Servers {
+    /// Names with commas between them, out of raw, raw-again, event, pull.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "raw,event,pull")]
+    servers: Vec<String>,
+    /// Another WebSocket echo besides them; it prints a line with ADDRESS:PORT. May be given again.
+    #[arg(long = "peer", value_name = "NAME=COMMAND")]
+    peers: Vec<Peer>,
+    /// The binary `sotong` [default: beside this program].
+    #[arg(long, value_name = "PATH")]
+    sotong: Option<PathBuf>,
+    /// The core of the server.
+    #[arg(long, value_name = "CORE", default_value_t = 0)]
+    server_core: usize,
+    /// The core of the load generator.
+    #[arg(long, value_name = "CORE", default_value_t = 1)]
+    load_core: usize,
+    /// Leave both to the scheduler.
+    #[arg(long)]
+    no_pin: bool,
+}
+
+impl Servers {
+    fn pinning(&self) -> Pinning {
+        match self.no_pin {
+            true => Pinning::Free,
+            false => Pinning::Cores { server: self.server_core, load: self.load_core },
+        }
+    }
+}
+
+pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Command, Stop> {
+    let typed = Typed::try_parse_from(arguments).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Help(error.render().to_string()),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Stop::Wrong("say what to do: raw, load, run or memory (see --help)".into())
+        }
+        _ => Stop::Wrong(in_one_line(&error.render().to_string())),
+    })?;
+    Ok(match typed.command {
+        TypedCommand::Raw { listen } => Command::Raw(RawSettings { listen }),
+        TypedCommand::Load(typed) => Command::Load(LoadSettings {
+            load: Load {
+                target: typed.target,
+                wire: if typed.raw { Wire::Raw } else { Wire::WebSocket },
+                kind: typed.timing.kind,
+                cell: typed.cell,
+                warm_up: typed.timing.warm_up,
+                window: typed.timing.seconds,
+            },
+            server_pid: typed.server_pid,
+        }),
+        TypedCommand::Run(typed) => Command::Run(RunSettings {
+            pinning: typed.servers.pinning(),
+            servers: typed.servers.servers,
+            peers: typed.servers.peers,
+            sotong: typed.servers.sotong,
+            cells: if typed.cells.is_empty() { cell::GOALS.to_vec() } else { typed.cells },
+            kind: typed.timing.kind,
+            runs: usize::from(typed.runs),
+            waited_max: f64::from(typed.waited_max) / 100.0,
+            warm_up: typed.timing.warm_up,
+            window: typed.timing.seconds,
+        }),
+        TypedCommand::Memory(typed) => Command::Memory(MemorySettings {
+            pinning: typed.servers.pinning(),
+            servers: typed.servers.servers,
+            peers: typed.servers.peers,
+            sotong: typed.servers.sotong,
+            connections: typed.connections as usize,
+            idle: typed.idle,
+        }),
+    })
+}
+
+/// What clap says up to its first empty line, without the word "error".
+fn in_one_line(said: &str) -> String {
+    let first: Vec<&str> = said.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let line = first.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_string()
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("seconds are a number from 0 to 86400".into()),
+    }
+}
+
+fn seconds_above_zero(text: &str) -> Result<Duration, String> {
+    seconds(text).and_then(|window| match window.is_zero() {
+        true => Err("a window of no time measures nothing".into()),
+        false => Ok(window),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(line: &str) -> Result<Command, Stop> {
+        parse(std::iter::once("sotong-bench").chain(line.split_ascii_whitespace()).map(OsString::from))
+    }
+
+    #[test]
+    fn the_defaults_are_the_goals() {
+        let Ok(Command::Run(settings)) = typed("run") else { panic!("`run` needs nothing more") };
+        assert_eq!(settings.cells, cell::GOALS);
+        assert_eq!((settings.runs, settings.servers.join(" ")), (5, "raw event pull".into()));
+        let Ok(Command::Memory(settings)) = typed("memory") else { panic!("`memory` needs nothing more") };
+        assert_eq!(settings.connections, 8000);
+    }
+
+    #[test]
+    fn lists_have_commas() {
+        let Ok(Command::Run(settings)) =
+            typed("run --cells 1x1x1,2x2x2 --servers raw,pull --seconds 0.5 --runs 7")
+        else {
+            panic!("a good line")
+        };
+        assert_eq!((settings.cells.len(), settings.servers.len(), settings.runs), (2, 2, 7));
+        assert_eq!(settings.window, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn what_is_wrong_takes_one_line() {
+        for line in [
+            "",
+            "rnu",
+            "run --runs 0",
+            "run --cells 1x1",
+            "run --seconds 0",
+            "run --seconds nan",
+            "load",
+            "load localhost:80",
+            "load 127.0.0.1:1 --kind json",
+            "raw --listen 127.0.0.1:65536",
+            "memory --connections 0",
+            "run --peer ws",
+        ] {
+            match typed(line) {
+                Err(Stop::Wrong(said)) => {
+                    assert!(!said.is_empty() && !said.contains('\n'), "{line:?} gives {said:?}");
+                    assert!(!said.starts_with("error"), "{line:?} gives {said:?}");
+                }
+                other => panic!("{line:?} gives {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn help_is_not_an_error() {
+        assert!(matches!(typed("run --help"), Err(Stop::Help(_))));
+        assert!(matches!(typed("--version"), Err(Stop::Help(_))));
+    }
+}

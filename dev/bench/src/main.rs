@@ -1,0 +1,62 @@
+//! The benchmark harness: what an echoed message costs a server in CPU time, and what an idle connection costs it in
+//! memory, always beside a floor that was measured in the same run.
+//!
+//! ```text
+//!   run / memory ──starts──▶ server::Child (raw, sotong echo, peers) ──CPU time, memory──▶ process
+//!        │
+//!        └──drives──▶ load ──▶ connection ──▶ echo_reader ──▶ frame
+//! ```
+//!
+//! `README.md` in this folder says what each figure is.
+#![allow(clippy::print_stdout, reason = "a tool: its tables are its output")]
+
+mod arguments;
+mod cell;
+mod connection;
+mod cores;
+mod dialer;
+mod echo_reader;
+mod failure;
+mod flight;
+mod frame;
+mod handshake;
+mod load;
+mod machine;
+mod memory;
+mod process;
+mod raw;
+mod run;
+mod server;
+mod spread;
+
+use std::process::ExitCode;
+
+use arguments::Command;
+
+/// 0: fine. 1: failed while running. 2: wrong command line.
+fn main() -> ExitCode {
+    let command = match arguments::parse(std::env::args_os()) {
+        Ok(command) => command,
+        Err(arguments::Stop::Help(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(arguments::Stop::Wrong(line)) => {
+            eprintln!("sotong-bench: {line}");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = match command {
+        Command::Raw(settings) => raw::run(&settings),
+        Command::Load(settings) => load::print(&settings),
+        Command::Run(settings) => run::run(&settings),
+        Command::Memory(settings) => memory::run(&settings),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("sotong-bench: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What an idle connection costs the server in memory of its own (the kernel's socket buffers are not counted).
+//!
+//! 1. A rehearsal: some connections come, are used once and go. Scratch buffers, first pages of pools and the like
+//!    exist from now on.
+//! 2. As many come and stay: they fill again what the rehearsal left free. Now the baseline is read.
+//! 3. The crowd comes; each shakes hands, sends one message, gets its echo and is idle. The growth of resident
+//!    anonymous memory since the baseline, divided by the crowd, is the figure.
+//! 4. All close. What is resident above the state after the rehearsal is what stays.
+
+use std::time::{Duration, Instant};
+
+use crate::arguments::MemorySettings;
+use crate::connection::{Connection, PATIENCE};
+use crate::cores::{self, Pinning};
+use crate::dialer::Dialer;
+use crate::failure::{Failure, Result};
+use crate::flight::Flight;
+use crate::frame::Kind;
+use crate::machine;
+use crate::process;
+use crate::server::{self, Recipe, Server};
+
+/// Step 1 and 2.
+const REHEARSAL: usize = 200;
+
+const PAYLOAD_BYTES: usize = 64;
+
+/// All in KiB of resident anonymous memory.
+#[derive(Clone, Copy, Debug)]
+struct Readings {
+    started: u64,
+    rehearsed: u64,
+    baseline: u64,
+    full: u64,
+    emptied: u64,
+}
+
+/// The subcommand `memory`.
+pub(crate) fn run(settings: &MemorySettings) -> Result<()> {
+    let recipes = server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref())?;
+    cores::raise_open_files(settings.connections + REHEARSAL + 64)?;
+    println!("{}", machine::facts());
+    println!(
+        "{} connections, one message of {PAYLOAD_BYTES} bytes each, then idle; baseline with {REHEARSAL} others open",
+        settings.connections
+    );
+    println!(
+        "Resident anonymous memory of the server in KiB; bytes per connection = (full - baseline) / connections."
+    );
+    println!();
+    println!(
+        "{:<10} {:>8} {:>10} {:>9} {:>9} {:>9} {:>12} {:>17}",
+        "server", "started", "rehearsed", "baseline", "full", "emptied", "stays", "bytes/connection"
+    );
+    for recipe in &recipes {
+        let readings = measure(settings, recipe)
+            .map_err(|failure| Failure::new(format!("{} with idle connections: {failure}", recipe.name)))?;
+        let grown = readings.full.saturating_sub(readings.baseline) * 1024;
+        println!(
+            "{:<10} {:>8} {:>10} {:>9} {:>9} {:>9} {:>12} {:>17}",
+            recipe.name,
+            readings.started,
+            readings.rehearsed,
+            readings.baseline,
+            readings.full,
+            readings.emptied,
+            readings.emptied.saturating_sub(readings.rehearsed),
+            grown / settings.connections as u64
+        );
+    }
+    Ok(())
+}
+
+fn measure(settings: &MemorySettings, recipe: &Recipe) -> Result<Readings> {
+    if let Pinning::Cores { server, .. } = settings.pinning {
+        cores::pin(server)?;
+    }
+    let server = Server::start(recipe)?;
+    if let Pinning::Cores { load, .. } = settings.pinning {
+        cores::pin(load)?;
+    }
+    let pid = server.pid();
+    let mut crowd = Crowd::new(&server, recipe);
+    let started = settled(pid, settings.idle)?;
+
+    // Files are counted beside a connection that was used: a server may open some of its own only then.
+    let first = crowd.admit(1)?;
+    let files = process::open_files(pid)?.saturating_sub(first.len());
+    crowd.dismiss(first)?;
+    wait_for_files(pid, files)?;
+
+    let rehearsal = crowd.admit(REHEARSAL)?;
+    crowd.dismiss(rehearsal)?;
+    wait_for_files(pid, files)?;
+    let rehearsed = settled(pid, settings.idle)?;
+
+    let mut all = crowd.admit(REHEARSAL)?;
+    let baseline = settled(pid, settings.idle)?;
+
+    all.append(&mut crowd.admit(settings.connections)?);
+    let held = process::open_files(pid)?;
+    if held < files + all.len() {
+        return Err(Failure::new(format!(
+            "{} connections are open, but the server holds {held} files",
+            all.len()
+        )));
+    }
+    let full = settled(pid, settings.idle)?;
+
+    crowd.dismiss(all)?;
+    wait_for_files(pid, files)?;
+    let emptied = settled(pid, settings.idle)?;
+    Ok(Readings { started, rehearsed, baseline, full, emptied })
+}
+
+struct Crowd<'a> {
+    server: &'a Server,
+    recipe: &'a Recipe,
+    dialer: Dialer,
+    flight: Flight,
+    scratch: Vec<u8>,
+}
+
+impl<'a> Crowd<'a> {
+    fn new(server: &'a Server, recipe: &'a Recipe) -> Self {
+        let dialer = Dialer::new(server.target().address);
+        let flight = Flight::new(Kind::Binary, 1, PAYLOAD_BYTES);
+        Self { server, recipe, dialer, flight, scratch: vec![0; 4096] }
+    }
+
+    /// One after the other: what a connection costs while it comes is not what is asked here.
+    fn admit(&mut self, count: usize) -> Result<Vec<Connection>> {
+        let target = self.server.target();
+        (0..count)
+            .map(|_| {
+                let mut connection =
+                    Connection::open(&mut self.dialer, &target, self.recipe.wire, &self.flight)?;
+                connection.round_trip(&mut self.scratch, &self.flight)?;
+                Ok(connection)
+            })
+            .collect()
+    }
+
+    fn dismiss(&mut self, connections: Vec<Connection>) -> Result<()> {
+        connections.into_iter().try_for_each(|connection| connection.close(&mut self.scratch))
+    }
+}
+
+/// Waits until the server has let go of its sockets.
+fn wait_for_files(pid: u32, files: usize) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let open = process::open_files(pid)?;
+        if open <= files {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(Failure::new(format!(
+                "the server still holds {} sockets of closed connections",
+                open - files
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Anonymous memory after the server had `idle` time to itself, in which it may give memory back.
+fn settled(pid: u32, idle: Duration) -> Result<u64> {
+    std::thread::sleep(idle);
+    process::anonymous_kib(pid)
+}

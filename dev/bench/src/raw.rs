@@ -1,0 +1,144 @@
+//! The floor: a TCP echo that parses nothing. One thread, one epoll, one recv and one send per readiness. No WebSocket
+//! server that wakes by epoll and reads and writes by system calls can be cheaper, so it is what others are compared with.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+
+use crate::arguments::RawSettings;
+use crate::cores;
+use crate::failure::{Failure, Result, While};
+
+/// Larger than all that 10 connections x 4 messages x 64 KiB leave waiting on one socket. 128 KiB is much worse there.
+const BUFFER_BYTES: usize = 512 << 10;
+
+const LISTENER: u64 = u64::MAX;
+
+/// The subcommand `raw`.
+pub(crate) fn run(settings: &RawSettings) -> Result<()> {
+    cores::raise_open_files(0)?;
+    let listener =
+        TcpListener::bind(settings.listen).during(format_args!("listening on {}", settings.listen))?;
+    listener.set_nonblocking(true).during("making the listener non-blocking")?;
+    let address = listener.local_addr().during("asking for the port")?;
+    let echo = Echo::new(listener)?;
+    println!("listening on {address}");
+    io::stdout().flush().during("writing to stdout")?;
+    echo.serve()
+}
+
+struct Peer {
+    stream: TcpStream,
+    /// What the kernel refused. While there is any, nothing more is read: the client waits, memory does not grow.
+    unsent: Vec<u8>,
+}
+
+struct Echo {
+    listener: TcpListener,
+    epoll: rustix::fd::OwnedFd,
+    peers: Vec<Option<Peer>>,
+    free: Vec<usize>,
+    buffer: Vec<u8>,
+}
+
+impl Echo {
+    fn new(listener: TcpListener) -> Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC).during("making an epoll")?;
+        epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)
+            .during("adding to an epoll")?;
+        Ok(Self { listener, epoll, peers: Vec::new(), free: Vec::new(), buffer: vec![0; BUFFER_BYTES] })
+    }
+
+    fn serve(mut self) -> Result<()> {
+        let mut events = Vec::with_capacity(1024);
+        loop {
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error).during("waiting for readiness"),
+            }
+            for event in events.drain(..) {
+                match event.data.u64() {
+                    LISTENER => self.accept()?,
+                    // An index is used again only after its socket is closed, and a socket comes once per batch.
+                    index => self.ready(index as usize)?,
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self) -> Result<()> {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nodelay(true).during("setting TCP_NODELAY")?;
+                    stream.set_nonblocking(true).during("making a socket non-blocking")?;
+                    let index = self.free.pop().unwrap_or_else(|| {
+                        self.peers.push(None);
+                        self.peers.len() - 1
+                    });
+                    epoll::add(&self.epoll, &stream, EventData::new_u64(index as u64), EventFlags::IN)
+                        .during("adding to an epoll")?;
+                    self.peers[index] = Some(Peer { stream, unsent: Vec::new() });
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // Out of files: going on would spin, and a floor with refused connections measures nothing.
+                Err(error) => return Err(Failure::new(format!("accepting a connection: {error}"))),
+            }
+        }
+    }
+
+    fn ready(&mut self, index: usize) -> Result<()> {
+        let Some(peer) = &mut self.peers[index] else { return Ok(()) };
+        let was_blocked = !peer.unsent.is_empty();
+        let outcome = if was_blocked { peer.write_unsent() } else { peer.echo_once(&mut self.buffer) };
+        match outcome {
+            Ok(()) => {
+                let is_blocked = !peer.unsent.is_empty();
+                if is_blocked != was_blocked {
+                    let interest = if is_blocked { EventFlags::OUT } else { EventFlags::IN };
+                    epoll::modify(&self.epoll, &peer.stream, EventData::new_u64(index as u64), interest)
+                        .during("changing an epoll interest")?;
+                }
+            }
+            Err(error) if is_not_now(&error) => {}
+            // The peer is gone, in order or not. Dropping the socket takes it out of the epoll.
+            Err(_) => {
+                self.peers[index] = None;
+                self.free.push(index);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Peer {
+    #[inline]
+    fn echo_once(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        let received = self.stream.read(buffer)?;
+        if received == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let sent = match self.stream.write(&buffer[..received]) {
+            Ok(sent) => sent,
+            Err(error) if is_not_now(&error) => 0,
+            Err(error) => return Err(error),
+        };
+        if sent < received {
+            self.unsent.extend_from_slice(&buffer[sent..received]);
+        }
+        Ok(())
+    }
+
+    fn write_unsent(&mut self) -> io::Result<()> {
+        let sent = self.stream.write(&self.unsent)?;
+        self.unsent.drain(..sent);
+        Ok(())
+    }
+}
+
+fn is_not_now(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}

@@ -1,0 +1,47 @@
+//! The two measuring commands, on the raw server alone and as short as can be: the tables have their rows. Never a time.
+
+use std::process::Command;
+
+fn output(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_sotong-bench")).args(arguments).output().expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn run_has_a_row_for_each_server_in_each_cell() {
+    let quick = ["--runs", "2", "--seconds", "0.1", "--warm-up", "0", "--no-pin", "--waited-max", "100"];
+    let what = ["run", "--servers", "raw,raw-again", "--cells", "2x1x16,2x4x300"];
+    let text = output(&[&what[..], &quick[..]].concat());
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("2x")).collect();
+    let starts: Vec<Vec<&str>> =
+        rows.iter().map(|row| row.split_ascii_whitespace().take(2).collect()).collect();
+    assert_eq!(
+        starts,
+        [["2x1x16", "raw"], ["2x1x16", "raw-again"], ["2x4x300", "raw"], ["2x4x300", "raw-again"]],
+        "{text}"
+    );
+    assert!(rows[0].contains("1.00 (1.00–1.00)"), "the floor against itself: {text}");
+}
+
+/// The raw server keeps nothing for an idle connection but its place in a list.
+#[test]
+fn memory_of_the_raw_server_is_next_to_nothing() {
+    let text = output(&["memory", "--servers", "raw", "--connections", "300", "--idle", "0", "--no-pin"]);
+    let row = text.lines().find(|line| line.starts_with("raw ")).expect("a row");
+    let bytes: u64 =
+        row.split_ascii_whitespace().last().and_then(|word| word.parse().ok()).expect("a number");
+    assert!(bytes < 4096, "{text}");
+}
+
+#[test]
+fn a_binary_that_is_missing_is_named_with_the_command_that_builds_it() {
+    let output = Command::new(env!("CARGO_BIN_EXE_sotong-bench"))
+        .args(["run", "--servers", "event", "--sotong", "no/such/sotong"])
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(said.contains("no/such/sotong") && said.contains("cargo build --release"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
