@@ -125,7 +125,8 @@ impl Close {
             [_] => Err(ProtocolError::CloseBodyOfOneByte),
             [high, low, reason @ ..] => {
                 let code = CloseCode::try_from(u16::from_be_bytes([*high, *low]))?;
-                let reason = simdutf8::basic::from_utf8(reason).map_err(|_| ProtocolError::CloseReasonUtf8)?;
+                let reason =
+                    simdutf8::basic::from_utf8(reason).map_err(|_| ProtocolError::CloseReasonUtf8)?;
                 Ok(Close { body: Some((code, reason.into())) })
             }
         }

@@ -99,18 +99,24 @@ pub enum ProtocolError {
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ReservedBits(bits) => write!(f, "frame with reserved bits {bits:03b}, no extension uses them"),
+            Self::ReservedBits(bits) => {
+                write!(f, "frame with reserved bits {bits:03b}, no extension uses them")
+            }
             Self::ReservedOpcode(opcode) => write!(f, "frame with reserved opcode {opcode}"),
             Self::MaskMissing => f.write_str("frame from a client is not masked"),
             Self::MaskUnexpected => f.write_str("frame from a server is masked"),
             Self::LengthNotMinimal(length) => write!(f, "frame length {length} is not in its shortest form"),
             Self::LengthTopBit => f.write_str("frame length above 2^63-1"),
             Self::ControlFragmented => f.write_str("control frame in fragments"),
-            Self::ControlTooLong(length) => write!(f, "control frame with length field {length}, allowed are 0 to 125"),
+            Self::ControlTooLong(length) => {
+                write!(f, "control frame with length field {length}, allowed are 0 to 125")
+            }
             Self::ContinuationUnexpected => f.write_str("continuation frame with nothing to continue"),
             Self::ContinuationExpected => f.write_str("new message inside a fragmented one"),
             Self::CloseBodyOfOneByte => f.write_str("close frame with a body of one byte"),
-            Self::CloseCode(code) => write!(f, "close code {code}, allowed are 1000-1003, 1007-1014, 3000-4999"),
+            Self::CloseCode(code) => {
+                write!(f, "close code {code}, allowed are 1000-1003, 1007-1014, 3000-4999")
+            }
             Self::CloseReasonUtf8 => f.write_str("close reason is not UTF-8"),
             Self::TextUtf8 => f.write_str("text message is not UTF-8"),
         }

@@ -11,8 +11,8 @@ use crate::extension::Extensions;
 use crate::mask::MaskKey;
 use crate::side::Side;
 
-/// The longest header: two bytes, eight of length, four of key.
-pub(crate) const HEADER_BYTES_MAX: usize = 14;
+/// The longest header of a frame: two bytes, eight of length, four of key.
+pub const HEADER_BYTES_MAX: usize = 14;
 /// The most payload in a control frame (section 5.5).
 pub(crate) const CONTROL_PAYLOAD_MAX: usize = 125;
 
@@ -199,9 +199,8 @@ mod tests {
         use ProtocolError::{LengthNotMinimal, LengthTopBit};
         let with_16 = |length: u16| [&[0x82, 126][..], &length.to_be_bytes()].concat();
         let with_64 = |length: u64| [&[0x82, 127][..], &length.to_be_bytes()].concat();
-        let length = |bytes: Vec<u8>| {
-            decode(&bytes, Side::Client).map(|header| header.expect("whole").payload_length)
-        };
+        let length =
+            |bytes: Vec<u8>| decode(&bytes, Side::Client).map(|header| header.expect("whole").payload_length);
         for bad in [0, 1, 125] {
             assert_eq!(length(with_16(bad)), Err(LengthNotMinimal(bad.into())));
         }

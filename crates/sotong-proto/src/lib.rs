@@ -44,6 +44,7 @@ mod connection;
 mod error;
 mod extension;
 mod frame;
+pub mod handshake;
 mod mask;
 mod message;
 mod outbox;
@@ -53,8 +54,9 @@ mod utf8;
 
 pub use close::{Close, CloseCode, Closed, Initiator};
 pub use config::{Config, NonMinimalLengths};
-pub use connection::{Carrier, Connection, Event, Received};
+pub use connection::{CarrierState, Connection, Event, Received};
 pub use error::{Error, LimitError, ProtocolError, Timeout};
+pub use frame::HEADER_BYTES_MAX as FRAME_HEADER_BYTES_MAX;
 pub use mask::Seed;
 pub use message::{Message, MessageRef, Text};
 pub use outbox::{Cork, Outbox, Refused, Replies};

@@ -98,9 +98,7 @@ mod tests {
 
     /// The index of the first byte at which a byte-by-byte reading fails, by the table of the Unicode standard.
     fn first_impossible(bytes: &[u8]) -> Option<usize> {
-        (1..=bytes.len())
-            .find(|end| matches!(check_all(&bytes[..*end]), Err(true)))
-            .map(|end| end - 1)
+        (1..=bytes.len()).find(|end| matches!(check_all(&bytes[..*end]), Err(true))).map(|end| end - 1)
     }
 
     /// `Err(true)`: impossible; `Err(false)`: cut.

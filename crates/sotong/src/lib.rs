@@ -1,1 +1,76 @@
-//! Being laid.
+//! WebSocket for tokio: a server (and soon a client) that is strict, corks by itself and holds no memory when idle.
+//!
+//! A browser and a server keep one connection open, and both may speak at any time. In a page that is
+//! `new WebSocket(url)` with four events and two methods; here it is the same, in two forms.
+//!
+//! # Pull: one task, one loop
+//!
+//! ```no_run
+//! use sotong::{Error, Server, WebSocket};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! Server::bind("127.0.0.1:9001")
+//!     .await?
+//!     .serve(async |mut socket: WebSocket| {
+//!         socket.send("hello").await?;                       // the server may speak first
+//!         while let Some(message) = socket.recv().await? {
+//!             socket.send(message).await?;
+//!         }
+//!         Ok::<(), Error>(())
+//!     })
+//!     .await
+//! # }
+//! ```
+//!
+//! # Events: a value per connection
+//!
+//! [`Events`] has `open`, `message`, `error` and `close`, called in order on borrowed payloads: the fastest form.
+//!
+//! # What you get without asking
+//!
+//! - What answers one read leaves in one write; there is no `flush` to forget.
+//! - Pings are answered and closes are seen while your code is busy.
+//! - An idle connection owns no buffer. Everything is bounded by [`Config`].
+//! - A page of another origin is refused; so is DNS rebinding. See [`Server`].
+//! - A handler that panics ends its own connection with 1011, and nothing else.
+//!
+//! # What is where
+//!
+//! | to | use |
+//! | --- | --- |
+//! | serve | [`Server`], [`Serve`], [`Handle`] |
+//! | receive and send in a loop | [`WebSocket`] |
+//! | be called | [`Events`] |
+//! | send from anywhere | [`Sender`] |
+//! | set limits and deadlines | [`Config`] |
+//! | see, accept and refuse requests | [`Request`], [`Accept`], [`Refusal`], [`handshake`] |
+//! | know how it ended | [`Closed`], [`Error`] |
+//!
+//! The protocol itself lives in [`sotong_proto`], without I/O.
+
+mod driver;
+mod error;
+mod events;
+mod handler;
+mod outgoing;
+mod sender;
+mod server;
+mod socket;
+mod transport;
+
+pub use error::{Error, SendError, TrySendError};
+pub use events::Events;
+pub use handler::Outcome;
+pub use outgoing::Outgoing;
+pub use sender::Sender;
+pub use server::{Handle, Serve, Server};
+pub use socket::{Receiver, WebSocket};
+/// Why the core gave a connection up: what [`Error::Peer`] holds.
+pub use sotong_proto::Error as PeerError;
+#[doc(no_inline)]
+pub use sotong_proto::handshake::{self, Accept, Refusal, Request};
+pub use sotong_proto::{
+    Close, CloseCode, Closed, Config, Initiator, LimitError, Message, MessageRef, NonMinimalLengths,
+    ProtocolError, Text, Timeout,
+};

@@ -155,13 +155,15 @@ impl<'a> Received<'a> {
             Found::Message { text: false, payload } => {
                 Some(Event::Message(MessageRef::Binary(&self.bytes[payload])))
             }
-            Found::Message { text: true, payload } => match simdutf8::basic::from_utf8(&self.bytes[payload]) {
-                Ok(text) => Some(Event::Message(MessageRef::Text(text))),
-                Err(_) => {
-                    let error = ProtocolError::TextUtf8.into();
-                    self.connection.fail(error, self.now, replies).map(Event::Failed)
+            Found::Message { text: true, payload } => {
+                match simdutf8::basic::from_utf8(&self.bytes[payload]) {
+                    Ok(text) => Some(Event::Message(MessageRef::Text(text))),
+                    Err(_) => {
+                        let error = ProtocolError::TextUtf8.into();
+                        self.connection.fail(error, self.now, replies).map(Event::Failed)
+                    }
                 }
-            },
+            }
             Found::Nothing => {
                 self.connection.time_message(self.now);
                 None
@@ -359,7 +361,9 @@ impl Connection {
         let mut message = match (message, header.opcode) {
             (Some(message), OpCode::Continuation) => message,
             (Some(_), _) => return Err(ProtocolError::ContinuationExpected.into()),
-            (None, OpCode::Text) => OpenMessage { payload: Payload::Text(Utf8Assembly::default()), wire_bytes: 0 },
+            (None, OpCode::Text) => {
+                OpenMessage { payload: Payload::Text(Utf8Assembly::default()), wire_bytes: 0 }
+            }
             (None, OpCode::Binary) => OpenMessage { payload: Payload::Binary(Vec::new()), wire_bytes: 0 },
             (None, _) => return Err(ProtocolError::ContinuationUnexpected.into()),
         };

@@ -61,7 +61,7 @@ enum Ending {
 
 /// What a driver is to do next with the carrier (TCP).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carrier {
+pub enum CarrierState {
     /// Read and write.
     Run,
     /// Write what waits, then shut the sending direction down (a server), and read on, without looking at it,
@@ -236,13 +236,13 @@ impl Connection {
     }
 
     /// What the driver is to do with the carrier.
-    pub fn carrier(&self) -> Carrier {
+    pub fn carrier(&self) -> CarrierState {
         let closing = self.timers.is_set(Timer::Close);
         match &self.ending {
-            Ending::Open | Ending::CloseSent => Carrier::Run,
-            Ending::CloseReceived(_) if closing => Carrier::Finish,
-            Ending::Failed(error) if error.close_code().is_some() && closing => Carrier::Finish,
-            Ending::CloseReceived(_) | Ending::Failed(_) => Carrier::Drop,
+            Ending::Open | Ending::CloseSent => CarrierState::Run,
+            Ending::CloseReceived(_) if closing => CarrierState::Finish,
+            Ending::Failed(error) if error.close_code().is_some() && closing => CarrierState::Finish,
+            Ending::CloseReceived(_) | Ending::Failed(_) => CarrierState::Drop,
         }
     }
 

@@ -60,6 +60,11 @@ impl Refusal {
         Self::line(426, "only WebSocket (RFC 6455, version 13) is spoken here")
     }
 
+    /// 408: the request head did not come in time.
+    pub fn head_too_late() -> Self {
+        Self::line(408, "the request head did not come in time")
+    }
+
     /// 503: the server holds `connections_max` connections already.
     pub fn too_many_connections(connections_max: usize) -> Self {
         Self::line(503, format_args!("all connections_max = {connections_max} connections are in use"))

@@ -60,7 +60,7 @@ impl ServerHandshake {
 
     /// The refusal (408) if the deadline has come, else `None`.
     pub fn handle_timeout(&self, now: Time) -> Option<Refusal> {
-        (now >= self.deadline).then(|| Refusal::line(408, "the request head did not come in time"))
+        (now >= self.deadline).then(Refusal::head_too_late)
     }
 
     /// Takes the next bytes that the peer sent. However they are cut, the outcome is the same, and the work grows

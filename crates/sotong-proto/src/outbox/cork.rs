@@ -7,8 +7,8 @@ use crate::message::MessageRef;
 /// [`Outbox`](crate::Outbox) for each.
 ///
 /// What is corked comes before whatever waits in the outbox; [`Outbox::prepend`](crate::Outbox::prepend) joins
-/// them. A cork knows nothing of limits and closing: use it only while the outbox is empty and open, and ask
-/// [`Outbox::admit`](crate::Outbox::admit) or the limit before it grows large.
+/// them. A cork knows nothing of limits and closing: use it only while the outbox is empty and open, and
+/// hold it to [`outbox_bytes_max`](crate::Config::outbox_bytes_max) yourself.
 #[derive(Debug, Default)]
 pub struct Cork {
     bytes: Vec<u8>,

@@ -104,9 +104,17 @@ impl Outbox {
     /// # Errors
     /// [`Refused::Full`] if it does not fit and something else is waiting; [`Refused::Closed`] after a Close.
     pub fn send(&mut self, message: MessageRef<'_>) -> Result<(), Refused> {
-        self.admit(message.as_bytes().len(), 0)?;
+        self.admit(message.as_bytes().len())?;
         self.push_copied(opcode(message), message.as_bytes());
         Ok(())
+    }
+
+    /// Queues a message without asking for room: for a sender that was promised some before. After a Close it does
+    /// nothing.
+    pub fn send_regardless(&mut self, message: MessageRef<'_>) {
+        if self.sent_close.is_none() {
+            self.push_copied(opcode(message), message.as_bytes());
+        }
     }
 
     /// Queues a message that owns its payload: a large one goes out by reference (on the server side; a client has
@@ -119,22 +127,18 @@ impl Outbox {
         if payload.len() < BY_REFERENCE_BYTES_MIN || self.mask_keys.is_some() {
             return self.send(message.as_ref());
         }
-        self.admit(payload.len(), 0)?;
+        self.admit(payload.len())?;
         let length = payload.len();
         self.queue.write(|out| frame::encode_header(out, opcode(message.as_ref()), length, None));
         self.queue.push_shared(message.shared_bytes());
         Ok(())
     }
 
-    /// Whether a message with this much payload would be taken, if `corked` more bytes were waiting in front.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub fn admit(&self, payload_length: usize, corked: usize) -> Result<(), Refused> {
+    fn admit(&self, payload_length: usize) -> Result<(), Refused> {
         if self.sent_close.is_some() {
             return Err(Refused::Closed);
         }
-        let waiting = self.queue.len() + corked;
+        let waiting = self.queue.len();
         let more = frame::frame_length(payload_length, self.side());
         if waiting != 0 && waiting.saturating_add(more) > self.config.outbox_bytes_max {
             return Err(Refused::Full);

@@ -1,0 +1,124 @@
+//! The time for the core, and one alarm clock for all connections of a worker.
+//!
+//! A connection has a deadline nearly always (its keep-alive) and nearly never reaches it. So deadlines live in a
+//! coarse [wheel](super::wheel) that costs a connection a few bytes, instead of a timer each.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Waker;
+use std::time::Duration;
+
+use sotong_proto::Time;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::wheel::{Slot, Wheel};
+
+/// The clock of one runtime: where the core's time comes from, and who wakes a driver when a deadline is due.
+pub(crate) struct Clock {
+    start: Instant,
+    wheel: Mutex<Wheel>,
+    /// Tells the task that turns the wheel about an earlier deadline.
+    earlier: Arc<Notify>,
+    shutdown: OnceLock<Shutdown>,
+}
+
+/// A shutdown in progress: every connection closes at a moment of its own within the window.
+struct Shutdown {
+    begun: Time,
+    window: Duration,
+}
+
+impl Clock {
+    /// Starts a clock; its task runs on the current runtime and ends with the clock.
+    pub(crate) fn start() -> Arc<Clock> {
+        let clock = Arc::new(Clock {
+            start: Instant::now(),
+            wheel: Mutex::new(Wheel::default()),
+            earlier: Arc::new(Notify::new()),
+            shutdown: OnceLock::new(),
+        });
+        tokio::spawn(turn(Arc::downgrade(&clock), clock.earlier.clone()));
+        clock
+    }
+
+    /// The time for the core.
+    #[inline]
+    pub(crate) fn now(&self) -> Time {
+        Time::from_start(self.start.elapsed())
+    }
+
+    /// A moment of the core's time, as tokio has it.
+    pub(crate) fn instant(&self, time: Time) -> Instant {
+        self.start + (time - Time::ZERO)
+    }
+
+    fn wheel(&self) -> MutexGuard<'_, Wheel> {
+        // A panic while the wheel was locked leaves at worst a deadline that is early.
+        self.wheel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place on the wheel for one connection.
+    pub(crate) fn slot(&self) -> Slot {
+        self.wheel().insert()
+    }
+
+    /// Gives the place back.
+    pub(crate) fn release(&self, slot: Slot) {
+        self.wheel().remove(slot);
+    }
+
+    /// Wakes `waker` at `due`, or earlier if that is far away; returns when.
+    pub(crate) fn arm(&self, slot: Slot, due: Time, waker: &Waker) -> Time {
+        let (armed, is_first) = self.wheel().arm(slot, due, self.now(), waker);
+        if is_first {
+            self.earlier.notify_one();
+        }
+        armed
+    }
+
+    /// Begins a shutdown: wakes every connection, each at its own moment within the window.
+    pub(crate) fn begin_shutdown(&self, window: Duration) {
+        let begun = self.now();
+        if self.shutdown.set(Shutdown { begun, window }).is_ok() {
+            self.wheel().rearm_all(begun, |slot| self.shutdown_due(slot).unwrap_or(begun));
+            self.earlier.notify_one();
+        }
+    }
+
+    /// When the connection in `slot` is to close because of a shutdown, if there is one.
+    #[inline]
+    pub(crate) fn shutdown_due(&self, slot: Slot) -> Option<Time> {
+        let shutdown = self.shutdown.get()?;
+        Some(shutdown.begun + shutdown.window.mul_f64(slot.fraction()))
+    }
+}
+
+impl Drop for Clock {
+    fn drop(&mut self) {
+        self.earlier.notify_one();
+    }
+}
+
+/// Turns the wheel: sleeps until something may be due, wakes it, and so on.
+async fn turn(clock: Weak<Clock>, earlier: Arc<Notify>) {
+    loop {
+        let next = {
+            let Some(clock) = clock.upgrade() else { return };
+            let mut due = Vec::new();
+            let now = clock.now();
+            let next = clock.wheel().expire(now, &mut due);
+            // Outside the lock: a waker may run code that arms again.
+            due.into_iter().for_each(Waker::wake);
+            next.map(|time| clock.instant(time))
+        };
+        match next {
+            Some(next) => {
+                tokio::select! {
+                    () = earlier.notified() => {}
+                    () = tokio::time::sleep_until(next) => {}
+                }
+            }
+            None => earlier.notified().await,
+        }
+    }
+}

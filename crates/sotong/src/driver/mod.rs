@@ -1,0 +1,380 @@
+//! The driver: the only place where a connection of the core meets bytes, a clock and wake-ups.
+//!
+//! ```text
+//!                 ┌──────────────── Driver::turn ───────────────┐
+//!  Transport ───► read into the thread's scratch ─► Connection ─┼─► Sink (events, or the inbox of a reader)
+//!            ◄─── write ◄─ cork ◄─ replies, what callbacks send ┘
+//!                   ▲
+//!                   └──── Outbox in Shared, under a lock ◄──── Sender, from any task or thread
+//!  Clock, wheel: the time, and a wake-up when a deadline is due
+//! ```
+//!
+//! One task owns one connection. A turn repeats: write what waits, look at the deadlines, read once, hand the
+//! messages on, until the network has nothing more; then it waits for whichever comes first, bytes, room to
+//! write, a sender, or a deadline.
+
+pub(crate) mod clock;
+pub(crate) mod inbox;
+pub(crate) mod shared;
+mod turn;
+mod wheel;
+
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use sotong_proto::{CarrierState, Close, CloseCode, Connection, Event, Initiator, MessageRef, Replies, Time};
+
+use self::clock::Clock;
+use self::shared::{Over, Shared};
+use self::turn::{Corked, SCRATCH_BYTES};
+use self::wheel::Slot;
+use crate::error::Error;
+use crate::sender::Sender;
+use crate::server::Guard;
+use crate::transport::Transport;
+
+/// How often a turn reads before it lets other tasks of its thread have theirs.
+const READS_PER_TURN: usize = 4;
+/// With more than this waiting to be sent, reading stops: a peer that does not take answers gets no questions in.
+const UNSENT_BYTES_MAX: usize = 64 * 1024;
+
+/// Where a connection's events go.
+pub(crate) trait Sink: Send + 'static {
+    fn open(&mut self, socket: &Sender);
+    fn message(&mut self, socket: &Sender, message: MessageRef<'_>);
+    /// The messages of one read are through.
+    fn turn_ended(&mut self) {}
+    /// How many bytes may be read now; at 0 it wakes `driver` when there is room again.
+    fn room(&mut self, driver: &Waker) -> usize {
+        let _ = driver;
+        SCRATCH_BYTES
+    }
+    fn error(&mut self, socket: &Sender, error: &Error);
+    fn close(&mut self, over: &Over);
+}
+
+/// The future of one connection, spawned when its handshake is done.
+pub(crate) struct Driver<S: Sink> {
+    connection: Connection,
+    transport: Arc<Transport>,
+    socket: Sender,
+    /// `None` once it has panicked, or was told the end.
+    sink: Option<S>,
+    clock: Arc<Clock>,
+    slot: Slot,
+    /// When the alarm rings.
+    armed: Time,
+    phase: Phase,
+    guard: Option<Guard>,
+}
+
+enum Phase {
+    /// The owner has not heard of the connection yet; these bytes came with the handshake.
+    New(Box<[u8]>),
+    Running,
+    /// Our direction of the carrier is shut down.
+    HungUp,
+}
+
+/// How the carrier came to its end.
+enum End {
+    /// The peer's direction ended regularly.
+    EndOfStream,
+    /// We give it up: a deadline has passed, or there is nothing more to wait for.
+    Dropped,
+    Failed(io::Error),
+}
+
+impl<S: Sink> Driver<S> {
+    /// The driver of a connection whose handshake is done; `early` are the bytes that came with it.
+    pub(crate) fn new(
+        connection: Connection,
+        transport: Arc<Transport>,
+        socket: Sender,
+        sink: S,
+        clock: Arc<Clock>,
+        guard: Guard,
+        early: Vec<u8>,
+    ) -> Self {
+        Driver {
+            connection,
+            transport,
+            socket,
+            sink: Some(sink),
+            slot: clock.slot(),
+            clock,
+            armed: Time::ZERO,
+            phase: Phase::New(early.into()),
+            guard: Some(guard),
+        }
+    }
+
+    fn shared(&self) -> &Shared {
+        self.socket.shared()
+    }
+
+    /// One turn; ready with the end.
+    fn turn(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        let corked = Corked::begin(self.shared().address());
+        self.start(context.waker());
+        for _ in 0..READS_PER_TURN {
+            let now = self.clock.now();
+            let unsent = match self.write(&corked, now, context) {
+                Ok(unsent) => unsent,
+                Err(error) => return Poll::Ready(End::Failed(error)),
+            };
+            self.look_at_deadlines(now);
+            match self.connection.carrier() {
+                CarrierState::Drop => return Poll::Ready(End::Dropped),
+                CarrierState::Finish if unsent == 0 && !self.shared().is_queued() => self.hang_up(),
+                CarrierState::Finish | CarrierState::Run => {}
+            }
+            let room = self.room(unsent, context.waker());
+            if room == 0 {
+                self.connection.pause();
+                return self.wait(context);
+            }
+            self.connection.resume(now);
+            match self.transport.poll_read_ready(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(End::Failed(error)),
+                // What a deadline has queued just now is to be written first.
+                Poll::Pending if unsent == 0 && self.shared().is_queued() => continue,
+                Poll::Pending => return self.wait(context),
+            }
+            match self.read(room, now) {
+                Ok(0) => return Poll::Ready(End::EndOfStream),
+                Ok(_) => {}
+                Err(error) if is_transient(&error) => {}
+                Err(error) => return Poll::Ready(End::Failed(error)),
+            }
+        }
+        // There may be more, but others want their turn.
+        context.waker().wake_by_ref();
+        match self.write(&corked, self.clock.now(), context) {
+            Ok(_) => self.wait(context),
+            Err(error) => Poll::Ready(End::Failed(error)),
+        }
+    }
+
+    /// In the first turn: the owner hears of the connection, then of the messages that came with the handshake.
+    fn start(&mut self, driver: &Waker) {
+        if !matches!(self.phase, Phase::New(_)) {
+            return;
+        }
+        let Phase::New(mut early) = std::mem::replace(&mut self.phase, Phase::Running) else { return };
+        self.shared().lock().driver = Some(driver.clone());
+        if let Some(sink) = &mut self.sink
+            && catch_unwind(AssertUnwindSafe(|| sink.open(&self.socket))).is_err()
+        {
+            self.panicked();
+        }
+        if !early.is_empty() {
+            self.hand_on(&mut early, self.clock.now());
+        }
+    }
+
+    /// Writes what is corked and what waits; returns how much still waits. If some does, the task is woken when
+    /// there is room.
+    fn write(&mut self, corked: &Corked, now: Time, context: &mut Context<'_>) -> io::Result<usize> {
+        let shared = self.socket.shared();
+        if corked.is_empty() && shared.is_quiet() {
+            self.connection.wrote(0, false, now);
+            return Ok(0);
+        }
+        let mut outbound = shared.lock();
+        let mut written = 0;
+        let result = loop {
+            match corked.flush(|cork| outbound.write(cork, &self.transport)) {
+                Ok(0) => break Ok(()),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    match self.transport.poll_write_ready(context) {
+                        Poll::Ready(Ok(())) => {}
+                        Poll::Ready(Err(error)) => break Err(error),
+                        Poll::Pending => break Ok(()),
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+        };
+        let unsent = outbound.outbox.len();
+        let senders = outbound.left(written);
+        shared.publish(&outbound);
+        drop(outbound);
+        senders.into_iter().for_each(Waker::wake);
+        self.connection.wrote(unsent, written > 0, now);
+        result.map(|()| unsent)
+    }
+
+    /// Tells the core of time that has passed, and of a Close that the application or a shutdown has sent.
+    fn look_at_deadlines(&mut self, now: Time) {
+        if self.clock.shutdown_due(self.slot).is_some_and(|due| due <= now) {
+            self.shared().close(Close::new(CloseCode::GOING_AWAY, "the server shuts down"), Initiator::Local);
+        }
+        if self.shared().is_closing() {
+            self.connection.close_sent(now);
+        }
+        if self.connection.deadline().is_some_and(|due| due <= now) {
+            let mut answers = Answers(self.socket.shared());
+            if let Some(error) = self.connection.handle_timeout(now, &mut answers) {
+                self.tell(|sink, socket| sink.error(socket, &error.into()));
+            }
+        }
+    }
+
+    /// Ends our direction, once: what the peer says next is the end of its own.
+    fn hang_up(&mut self) {
+        if matches!(self.phase, Phase::Running) && self.connection.hangs_up_first() {
+            self.phase = Phase::HungUp;
+            // It fails only where the connection is gone already, which the next read tells.
+            let _ = self.transport.shutdown();
+        }
+    }
+
+    /// How many bytes may be read now.
+    fn room(&mut self, unsent: usize, driver: &Waker) -> usize {
+        if !self.connection.wants_input() {
+            return SCRATCH_BYTES;
+        }
+        if unsent > UNSENT_BYTES_MAX {
+            return 0;
+        }
+        self.sink.as_mut().map_or(SCRATCH_BYTES, |sink| sink.room(driver).min(SCRATCH_BYTES))
+    }
+
+    /// Reads once and hands on what came.
+    fn read(&mut self, room: usize, now: Time) -> io::Result<usize> {
+        turn::with_scratch(|scratch| {
+            let count = self.transport.try_read(&mut scratch[..room])?;
+            self.hand_on(&mut scratch[..count], now);
+            Ok(count)
+        })
+    }
+
+    /// Has the core read the bytes, and tells the owner what they say. A panic of the owner ends its part, not the
+    /// core's.
+    fn hand_on(&mut self, bytes: &mut [u8], now: Time) {
+        if !self.connection.wants_input() {
+            return;
+        }
+        let Driver { connection, socket, sink, .. } = self;
+        let mut received = connection.receive(bytes, now);
+        let mut panicked = false;
+        let mut read_all = AssertUnwindSafe(|sink: &mut Option<S>| {
+            let mut answers = Answers(socket.shared());
+            while let Some(event) = received.next(&mut answers) {
+                match (event, &mut *sink) {
+                    (Event::Message(message), Some(sink)) => sink.message(socket, message),
+                    (Event::Pong(payload), _) if !payload.is_empty() => socket.shared().pong(payload),
+                    (Event::Failed(error), Some(sink)) => sink.error(socket, &error.into()),
+                    _ => {}
+                }
+            }
+            if let Some(sink) = sink {
+                sink.turn_ended();
+            }
+        });
+        while catch_unwind(AssertUnwindSafe(|| read_all(sink))).is_err() {
+            *sink = None;
+            panicked = true;
+        }
+        if panicked {
+            self.panicked();
+        }
+    }
+
+    /// Sets the alarm and waits.
+    fn wait(&mut self, context: &Context<'_>) -> Poll<End> {
+        let due =
+            [self.connection.deadline(), self.clock.shutdown_due(self.slot)].into_iter().flatten().min();
+        let due = due.unwrap_or(Time::ZERO + Duration::MAX);
+        if due < self.armed || self.armed <= self.clock.now() {
+            self.armed = self.clock.arm(self.slot, due, context.waker());
+        }
+        Poll::Pending
+    }
+
+    /// Calls the owner; a panic is its end.
+    fn tell(&mut self, call: impl FnOnce(&mut S, &Sender)) {
+        if let Some(sink) = &mut self.sink
+            && catch_unwind(AssertUnwindSafe(|| call(sink, &self.socket))).is_err()
+        {
+            self.panicked();
+        }
+    }
+
+    /// A method of the owner panicked: its connection ends with 1011, and nothing else does.
+    fn panicked(&mut self) {
+        tracing::error!(peer = %self.socket.peer_addr(), "the handler of a connection panicked; it is closed with 1011");
+        self.sink = None;
+        self.shared().close(Close::new(CloseCode::INTERNAL_ERROR, "internal error"), Initiator::Local);
+    }
+
+    /// The end, once: tells the owner and everybody who waits.
+    fn finish(&mut self, end: End) {
+        let Some(guard) = self.guard.take() else { return };
+        let end_of_stream = matches!(end, End::EndOfStream);
+        let closed = Arc::new(self.connection.closed(&self.shared().lock().outbox, end_of_stream));
+        let error = match (&closed.error, end) {
+            (Some(error), _) => Some(Error::Peer(error.clone())),
+            (None, _) if closed.received.is_some() => None,
+            (None, End::Failed(error)) => Some(error.into()),
+            (None, End::EndOfStream | End::Dropped) => Some(Error::Vanished),
+        };
+        let over = Over { closed, error };
+        self.shared().finish(over.clone());
+        self.clock.release(self.slot);
+        if let (None, Some(error)) = (&over.closed.error, &over.error) {
+            self.tell(|sink, socket| sink.error(socket, error));
+        }
+        self.tell(|sink, _| sink.close(&over));
+        self.sink = None;
+        drop(guard);
+    }
+}
+
+impl<S: Sink> Future for Driver<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let driver = self.get_mut();
+        driver.turn(context).map(|end| driver.finish(end))
+    }
+}
+
+/// Nothing in a driver is ever pinned.
+impl<S: Sink> Unpin for Driver<S> {}
+
+impl<S: Sink> Drop for Driver<S> {
+    /// The runtime may go before the connection does.
+    fn drop(&mut self) {
+        self.finish(End::Dropped);
+    }
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// What the core has to say, on its way out: pongs to the cork where that is allowed, the rest under the lock.
+struct Answers<'a>(&'a Shared);
+
+impl Replies for Answers<'_> {
+    fn pong(&mut self, payload: &[u8]) {
+        self.0.pong_out(payload);
+    }
+
+    fn ping(&mut self, payload: &[u8]) {
+        self.0.ping_out(payload);
+    }
+
+    fn close(&mut self, close: Close, first: Initiator) {
+        self.0.close(close, first);
+    }
+}

@@ -1,0 +1,113 @@
+//! What a worker thread lends to the driver that has its turn: the buffer that is read into, and the cork that
+//! gathers answers.
+
+use std::cell::{Cell, RefCell};
+
+use sotong_proto::{Cork, MessageRef};
+
+/// How much one read takes at most. 256 KiB would do about as well; 128 KiB is much worse for messages of 64 KiB.
+pub(crate) const SCRATCH_BYTES: usize = 512 * 1024;
+/// How much room the cork keeps between turns.
+const CORK_ROOM_BYTES: usize = SCRATCH_BYTES;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static TURN: Turn = const { Turn { connection: Cell::new(0), cork: RefCell::new(Cork::new()) } };
+}
+
+/// Whose turn it is on this thread, and what it has corked.
+struct Turn {
+    /// The address of the connection's shared part; 0 when it is nobody's turn.
+    connection: Cell<usize>,
+    cork: RefCell<Cork>,
+}
+
+/// Lends the thread's read buffer to `read`.
+///
+/// It is taken and put back, not borrowed, so that a callback that polls another driver works: that one gets a
+/// buffer of its own.
+pub(crate) fn with_scratch<R>(read: impl FnOnce(&mut [u8]) -> R) -> R {
+    let mut scratch = SCRATCH.take();
+    if scratch.is_empty() {
+        // Zeroed by the operating system page by page, as it is used: an idle worker pays for what it read once.
+        scratch = vec![0; SCRATCH_BYTES];
+    }
+    let result = read(&mut scratch);
+    SCRATCH.set(scratch);
+    result
+}
+
+/// A driver's turn. While it lasts, what its own callbacks send goes to the cork, without a lock.
+pub(crate) struct Corked {
+    connection_before: usize,
+    cork_before: Cork,
+}
+
+impl Corked {
+    pub(crate) fn begin(connection: usize) -> Self {
+        TURN.with(|turn| Corked {
+            connection_before: turn.connection.replace(connection),
+            // Empty unless a callback polls another driver.
+            cork_before: if turn.cork.borrow().is_empty() { Cork::new() } else { turn.cork.take() },
+        })
+    }
+
+    /// Hands what was corked to `write`, which must leave it empty.
+    pub(crate) fn flush<R>(&self, write: impl FnOnce(&mut Cork) -> R) -> R {
+        TURN.with(|turn| write(&mut turn.cork.borrow_mut()))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        TURN.with(|turn| turn.cork.borrow().is_empty())
+    }
+}
+
+impl Drop for Corked {
+    fn drop(&mut self) {
+        TURN.with(|turn| {
+            turn.connection.set(self.connection_before);
+            let mut cork = turn.cork.borrow_mut();
+            // What a panic left behind belongs to a connection that is over.
+            cork.clear();
+            if self.cork_before.is_empty() {
+                cork.shrink(CORK_ROOM_BYTES);
+            } else {
+                *cork = std::mem::take(&mut self.cork_before);
+            }
+        });
+    }
+}
+
+/// Whether this thread runs a callback of the connection.
+pub(crate) fn is_turn_of(connection: usize) -> bool {
+    TURN.with(|turn| turn.connection.get() == connection)
+}
+
+/// Corks a message, if it is the connection's turn on this thread. `None` if it is not, `Some(false)` if there is
+/// no room.
+#[inline]
+pub(crate) fn cork(connection: usize, message: MessageRef<'_>, bytes_max: usize) -> Option<bool> {
+    TURN.with(|turn| {
+        if turn.connection.get() != connection {
+            return None;
+        }
+        let mut cork = turn.cork.borrow_mut();
+        let more = message.as_bytes().len() + sotong_proto::FRAME_HEADER_BYTES_MAX;
+        if !cork.is_empty() && cork.len() + more > bytes_max {
+            return Some(false);
+        }
+        cork.send(message);
+        Some(true)
+    })
+}
+
+/// Corks a Pong; false if it is not the connection's turn on this thread.
+pub(crate) fn cork_pong(connection: usize, payload: &[u8]) -> bool {
+    TURN.with(|turn| {
+        let is_turn = turn.connection.get() == connection;
+        if is_turn {
+            turn.cork.borrow_mut().pong(payload);
+        }
+        is_turn
+    })
+}

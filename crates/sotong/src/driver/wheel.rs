@@ -1,0 +1,237 @@
+//! A coarse timer wheel: buckets of connections by the moment at which they want to be looked at.
+//!
+//! A connection moves on the wheel only when its alarm rings or gets earlier, not with each message. Deadlines
+//! beyond the wheel's reach ring at its end and are armed again.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use sotong_proto::Time;
+
+/// How coarse it is: an alarm rings at most this much late.
+const TICK: Duration = Duration::from_millis(32);
+/// How many ticks it reaches ahead: 65 seconds.
+const BUCKETS: u64 = 2048;
+
+/// A connection's place on the wheel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u32);
+
+impl Slot {
+    /// A number from 0 to 1 that spreads slots evenly (multiplication by the golden ratio).
+    pub(crate) fn fraction(self) -> f64 {
+        f64::from(self.0.wrapping_mul(0x9e37_79b9)) / f64::from(u32::MAX)
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Wheel {
+    /// Made with the first alarm. Each holds slots; a slot is in one bucket at most.
+    buckets: Vec<Vec<Slot>>,
+    places: Vec<Place>,
+    free: Vec<Slot>,
+    /// Everything before this tick has rung.
+    current: u64,
+    armed: usize,
+    /// No alarm is earlier than this tick; there may be none at it any more.
+    earliest: u64,
+}
+
+#[derive(Default)]
+struct Place {
+    waker: Option<Waker>,
+    /// The tick at which it rings, if it is armed.
+    tick: Option<u64>,
+    /// Where it stands in its bucket.
+    index: u32,
+}
+
+fn tick_of(time: Time) -> u64 {
+    let ticks = (time - Time::ZERO).as_nanos() / TICK.as_nanos();
+    u64::try_from(ticks).unwrap_or(u64::MAX)
+}
+
+fn time_of(tick: u64) -> Time {
+    Time::ZERO + Duration::from_nanos(tick.saturating_mul(TICK.as_nanos() as u64))
+}
+
+impl Wheel {
+    pub(crate) fn insert(&mut self) -> Slot {
+        if let Some(slot) = self.free.pop() {
+            return slot;
+        }
+        self.places.push(Place::default());
+        Slot(
+            u32::try_from(self.places.len() - 1)
+                .expect("there are fewer connections than 2^32 file descriptors"),
+        )
+    }
+
+    pub(crate) fn remove(&mut self, slot: Slot) {
+        self.disarm(slot);
+        self.places[slot.0 as usize].waker = None;
+        self.free.push(slot);
+        if self.free.len() == self.places.len() {
+            // Nobody is left: memory returns to where it was.
+            *self = Wheel { current: self.current, ..Wheel::default() };
+        }
+    }
+
+    /// Arms the slot; returns when it rings, and whether that is before everything else.
+    pub(crate) fn arm(&mut self, slot: Slot, due: Time, now: Time, waker: &Waker) -> (Time, bool) {
+        let place = &mut self.places[slot.0 as usize];
+        if !place.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            place.waker = Some(waker.clone());
+        }
+        self.place_at(slot, due, now)
+    }
+
+    fn place_at(&mut self, slot: Slot, due: Time, now: Time) -> (Time, bool) {
+        self.disarm(slot);
+        if self.buckets.is_empty() {
+            self.buckets.resize_with(BUCKETS as usize, Vec::new);
+        }
+        if self.armed == 0 {
+            self.current = tick_of(now);
+            self.earliest = u64::MAX;
+        }
+        // One tick later than `due` falls into, so that it never rings before it.
+        let tick = (tick_of(due) + 1).clamp(self.current, self.current + BUCKETS - 1);
+        let is_first = tick < self.earliest;
+        self.earliest = self.earliest.min(tick);
+        let bucket = &mut self.buckets[(tick % BUCKETS) as usize];
+        let place = &mut self.places[slot.0 as usize];
+        place.tick = Some(tick);
+        place.index = bucket.len() as u32;
+        bucket.push(slot);
+        self.armed += 1;
+        (time_of(tick), is_first)
+    }
+
+    fn disarm(&mut self, slot: Slot) {
+        let place = &mut self.places[slot.0 as usize];
+        let Some(tick) = place.tick.take() else { return };
+        let index = place.index as usize;
+        let bucket = &mut self.buckets[(tick % BUCKETS) as usize];
+        bucket.swap_remove(index);
+        if let Some(moved) = bucket.get(index) {
+            self.places[moved.0 as usize].index = index as u32;
+        }
+        self.armed -= 1;
+    }
+
+    /// Takes out everything that is due, and tells when to look again.
+    pub(crate) fn expire(&mut self, now: Time, due: &mut Vec<Waker>) -> Option<Time> {
+        if self.armed == 0 {
+            return None;
+        }
+        let until = tick_of(now).min(self.current + BUCKETS - 1);
+        while self.current <= until {
+            let slots = std::mem::take(&mut self.buckets[(self.current % BUCKETS) as usize]);
+            self.armed -= slots.len();
+            for slot in slots {
+                let place = &mut self.places[slot.0 as usize];
+                place.tick = None;
+                due.extend(place.waker.clone());
+            }
+            self.current += 1;
+        }
+        let mut ticks = self.current..self.current + BUCKETS;
+        self.earliest =
+            ticks.find(|tick| !self.buckets[(tick % BUCKETS) as usize].is_empty()).unwrap_or(u64::MAX);
+        (self.armed > 0).then(|| time_of(self.earliest))
+    }
+
+    /// Moves every alarm, of the armed and of the waiting, to the moment that `due` says.
+    pub(crate) fn rearm_all(&mut self, now: Time, due: impl Fn(Slot) -> Time) {
+        for index in 0..self.places.len() {
+            if self.places[index].waker.is_some() {
+                let slot = Slot(index as u32);
+                self.place_at(slot, due(slot), now);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Rings(AtomicUsize);
+
+    impl Wake for Rings {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn at(millis: u64) -> Time {
+        Time::from_start(Duration::from_millis(millis))
+    }
+
+    fn expire(wheel: &mut Wheel, now: u64) -> usize {
+        let mut due = Vec::new();
+        wheel.expire(at(now), &mut due);
+        due.len()
+    }
+
+    #[test]
+    fn rings_once_not_early_and_at_most_two_ticks_late() {
+        let waker = Waker::from(Arc::new(Rings::default()));
+        for millis in [0, 1, 31, 32, 33, 1000, 20_000, 60_000] {
+            let mut wheel = Wheel::default();
+            let slot = wheel.insert();
+            let (armed, is_first) = wheel.arm(slot, at(millis), at(0), &waker);
+            assert!(is_first && armed >= at(millis) && armed <= at(millis + 64));
+            let rung: Vec<u64> = (0..70_000).step_by(8).filter(|now| expire(&mut wheel, *now) == 1).collect();
+            assert_eq!(rung.len(), 1, "{millis} ms");
+            assert!(rung[0] >= millis && rung[0] <= millis + 72, "{millis} ms rang at {}", rung[0]);
+        }
+    }
+
+    #[test]
+    fn a_deadline_beyond_its_reach_rings_at_its_end() {
+        let waker = Waker::from(Arc::new(Rings::default()));
+        let mut wheel = Wheel::default();
+        let slot = wheel.insert();
+        let (armed, _) = wheel.arm(slot, at(10_000_000), at(0), &waker);
+        assert!(armed > at(60_000) && armed < at(70_000));
+        assert_eq!(expire(&mut wheel, 70_000), 1);
+    }
+
+    #[test]
+    fn an_earlier_deadline_replaces_a_later_one_and_removal_frees_everything() {
+        let waker = Waker::from(Arc::new(Rings::default()));
+        let mut wheel = Wheel::default();
+        let slots: Vec<Slot> = (0..100).map(|_| wheel.insert()).collect();
+        for slot in &slots {
+            wheel.arm(*slot, at(20_000), at(0), &waker);
+        }
+        assert!(wheel.arm(slots[50], at(100), at(0), &waker).1);
+        assert_eq!(expire(&mut wheel, 200), 1);
+        for slot in &slots[..99] {
+            wheel.remove(*slot);
+        }
+        assert_eq!(expire(&mut wheel, 21_000), 1);
+        wheel.remove(slots[99]);
+        assert_eq!(wheel.places.capacity() + wheel.buckets.capacity() + wheel.free.capacity(), 0);
+    }
+
+    #[test]
+    fn a_long_sleep_rings_everything_that_was_due() {
+        let waker = Waker::from(Arc::new(Rings::default()));
+        let mut wheel = Wheel::default();
+        for millis in [10, 5_000, 40_000, 64_000] {
+            let slot = wheel.insert();
+            wheel.arm(slot, at(millis), at(0), &waker);
+        }
+        assert_eq!(expire(&mut wheel, 1_000_000), 4);
+        let slot = wheel.insert();
+        let (armed, _) = wheel.arm(slot, at(1_000_100), at(1_000_000), &waker);
+        assert!(armed >= at(1_000_100) && armed <= at(1_000_164));
+    }
+}

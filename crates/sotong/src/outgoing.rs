@@ -1,0 +1,68 @@
+//! What can be sent.
+
+use bytes::Bytes;
+use sotong_proto::{Message, MessageRef, Text};
+
+use sealed::Carried;
+
+/// What can be sent: text (`&str`, `String`, [`Text`]), bytes (`&[u8]`, `Vec<u8>`, [`Bytes`]), a [`Message`], a
+/// [`MessageRef`].
+///
+/// A trait of its own, so that what is borrowed is copied once, and what is owned not at all when it is large.
+pub trait Outgoing: sealed::Outgoing {}
+
+impl<T: sealed::Outgoing> Outgoing for T {}
+
+pub(crate) mod sealed {
+    use super::{Message, MessageRef};
+
+    /// A payload on its way out.
+    #[derive(Debug)]
+    pub enum Carried<'a> {
+        Owned(Message),
+        Borrowed(MessageRef<'a>),
+    }
+
+    pub trait Outgoing {
+        #[doc(hidden)]
+        fn carry<'a>(self) -> Carried<'a>
+        where
+            Self: 'a;
+    }
+
+    impl Carried<'_> {
+        #[inline]
+        pub(crate) fn as_ref(&self) -> MessageRef<'_> {
+            match self {
+                Carried::Owned(message) => message.as_ref(),
+                Carried::Borrowed(message) => *message,
+            }
+        }
+
+        pub(crate) fn into_message(self) -> Message {
+            match self {
+                Carried::Owned(message) => message,
+                Carried::Borrowed(message) => message.to_message(),
+            }
+        }
+    }
+}
+
+macro_rules! outgoing {
+    ($($variant:ident: $($type:ty),*;)*) => {$($(
+        impl sealed::Outgoing for $type {
+            #[inline]
+            fn carry<'a>(self) -> Carried<'a>
+            where
+                Self: 'a,
+            {
+                Carried::$variant(self.into())
+            }
+        }
+    )*)*};
+}
+
+outgoing! {
+    Owned: Message, Text, String, Bytes, Vec<u8>;
+    Borrowed: MessageRef<'_>, &str, &[u8];
+}

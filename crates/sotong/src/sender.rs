@@ -1,0 +1,168 @@
+//! The sending end of a connection, for any task and any thread.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sotong_proto::handshake::Request;
+use sotong_proto::{Close, CloseCode, Closed, Initiator, Refused};
+
+use crate::driver::shared::Shared;
+use crate::error::{Error, SendError, TrySendError};
+use crate::outgoing::Outgoing;
+
+/// Sends on one connection. Clone it and hand it to whoever has something to say; a clone costs a counter.
+///
+/// Messages of one sender arrive in the order in which they were accepted. An accepted message is offered to the
+/// kernel before the thread that owns the connection next goes idle, with no further call.
+///
+/// When the connection is over, a `Sender` keeps a few hundred bytes and no socket.
+#[derive(Clone)]
+pub struct Sender {
+    shared: Arc<Shared>,
+}
+
+impl Sender {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Sender { shared }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Accepts a message now or not at all.
+    ///
+    /// A borrowed payload is copied into the bytes that wait; an owned one of 16 KiB or more is sent by reference.
+    ///
+    /// # Errors
+    /// [`TrySendError::Full`] when [`outbox_bytes_max`](crate::Config::outbox_bytes_max) bytes wait already, and
+    /// [`TrySendError::Closed`] when the connection is closing or closed. Both hand the message back.
+    #[inline]
+    pub fn try_send(&self, message: impl Outgoing) -> Result<(), TrySendError> {
+        let carried = message.carry();
+        match self.shared.try_send(&carried) {
+            Ok(()) => Ok(()),
+            Err(Refused::Full) => Err(TrySendError::Full(carried.into_message())),
+            Err(Refused::Closed) => Err(TrySendError::Closed(carried.into_message())),
+        }
+    }
+
+    /// Accepts a message as soon as there is room for it.
+    ///
+    /// # Errors
+    /// When the connection is closing or closed, before there was room or already.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the message was not accepted, and nothing of it is sent.
+    pub async fn send(&self, message: impl Outgoing) -> Result<(), SendError> {
+        let carried = message.carry();
+        match self.shared.try_send(&carried) {
+            Ok(()) => Ok(()),
+            Err(Refused::Full) => {
+                poll_fn(|context| self.shared.poll_send(&carried, context)).await.map_err(SendError)
+            }
+            Err(Refused::Closed) => Err(SendError(self.end())),
+        }
+    }
+
+    /// Ready when everything that was accepted before is with the kernel.
+    ///
+    /// That the peer has it, only the peer can say.
+    ///
+    /// # Errors
+    /// When the connection ends before.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub async fn flushed(&self) -> Result<(), SendError> {
+        if let Some(flushed) = self.shared.flush()
+            && flushed.await.is_ok()
+        {
+            return Ok(());
+        }
+        Err(SendError(self.end()))
+    }
+
+    /// Sends a Ping and returns how long its Pong took to come back.
+    ///
+    /// Keep-alive pings are sent without this; it is for those who want to know the latency. The payload is a
+    /// counter. At most 64 may be on their way; one more, and the oldest ends with an error.
+    ///
+    /// # Errors
+    /// When the connection ends before the answer.
+    ///
+    /// # Cancel safety
+    /// Dropping it sends nothing less: the Pong is then nobody's.
+    pub async fn ping(&self) -> Result<Duration, SendError> {
+        if let Some(latency) = self.shared.ping()
+            && let Ok(latency) = latency.await
+        {
+            return Ok(latency);
+        }
+        Err(SendError(self.end()))
+    }
+
+    /// Begins to close: a Close frame goes out after everything that was accepted. False if it is closing or
+    /// closed already.
+    ///
+    /// A reason above 123 bytes is cut between two characters. The end comes when the peer has answered, or
+    /// [`close_timeout`](crate::Config::close_timeout) later; [`closed`](Self::closed) tells.
+    #[expect(clippy::must_use_candidate, reason = "closing twice is fine")]
+    pub fn close(&self, code: CloseCode, reason: &str) -> bool {
+        self.shared.close(Close::new(code, reason), Initiator::Local)
+    }
+
+    /// Ready when the connection is over: how it ended.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub async fn closed(&self) -> Arc<Closed> {
+        poll_fn(|context| self.shared.poll_over(context)).await.closed
+    }
+
+    /// Whether nothing can be sent any more.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closing()
+    }
+
+    /// How many bytes wait to be sent, frame headers counted.
+    pub fn buffered_bytes(&self) -> usize {
+        self.shared.lock().outbox.len()
+    }
+
+    /// The address of the peer, as the listener saw it.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.shared.peer
+    }
+
+    /// What the peer asked for: path, query, headers.
+    pub fn request(&self) -> &Request {
+        &self.shared.request
+    }
+
+    /// The sub-protocol that was agreed on.
+    pub fn protocol(&self) -> Option<&str> {
+        self.shared.request.protocol()
+    }
+
+    /// Whether both send on the same connection.
+    pub fn is_same_connection(&self, other: &Sender) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    pub(crate) fn end(&self) -> Error {
+        self.shared.lock().end_so_far()
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender")
+            .field("peer_addr", &self.peer_addr())
+            .field("is_closed", &self.is_closed())
+            .finish()
+    }
+}

@@ -1,0 +1,190 @@
+//! The handshake of one connection: bytes, a deadline and the server's decisions.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sotong_proto::handshake::{Accepted, Offer, Progress, Refusal, ServerHandshake};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::launch::{Established, Launch, Start};
+use super::live::{Guard, Live};
+use super::settings::Settings;
+use crate::driver::clock::Clock;
+use crate::transport::Transport;
+
+/// How much is read at once while a handshake is going on.
+const READ_BYTES: usize = 4096;
+/// How many bytes a refused peer may still send before its connection is cut: enough for what is on its way.
+const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// Beyond the limit of connections this many more are let in, an eighth of it and at least this, to be told 503.
+const REFUSED_AT_ONCE_MIN: usize = 64;
+
+/// Everything that admits connections shares this.
+pub(super) struct Admission {
+    pub(super) settings: Settings,
+    pub(super) launch: Box<dyn Launch>,
+    pub(super) connections: Arc<Live>,
+    pub(super) handshakes: Arc<Live>,
+    pub(super) handlers: Arc<Live>,
+    /// True when the server shuts down.
+    pub(super) shutdown: watch::Receiver<bool>,
+}
+
+/// A stream on its way in.
+pub(super) struct Incoming {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// What was read from it already.
+    pub(super) read: Vec<u8>,
+}
+
+impl Admission {
+    /// Counts one more handshake; `None` when there are too many to even refuse politely.
+    pub(super) fn enter(&self) -> Option<Guard> {
+        let max = self.settings.connections_max;
+        let spare = max.saturating_sub(self.connections.count());
+        self.handshakes.enter(spare.saturating_add((max / 8).max(REFUSED_AT_ONCE_MIN)))
+    }
+
+    /// Takes a stream through its handshake and starts the connection, on the current runtime.
+    pub(super) async fn admit(self: Arc<Self>, incoming: Incoming, clock: Arc<Clock>, handshake: Guard) {
+        let mut shutdown = self.shutdown.clone();
+        let peer = incoming.peer;
+        tokio::select! {
+            result = self.handshake(incoming, clock) => {
+                if let Err(error) = result {
+                    tracing::debug!(%peer, %error, "a handshake ended early");
+                }
+            }
+            // A peer that is not in yet is not asked to leave.
+            _ = shutdown.wait_for(|shutdown| *shutdown) => {}
+        }
+        drop(handshake);
+    }
+
+    async fn handshake(&self, incoming: Incoming, clock: Arc<Clock>) -> io::Result<()> {
+        let Incoming { mut stream, peer, read } = incoming;
+        // Answers are gathered by us; the kernel must not hold them back to gather more (Nagle).
+        stream.set_nodelay(true)?;
+        let handshake = ServerHandshake::new(&self.settings.config, clock.now());
+        let deadline = clock.instant(handshake.deadline());
+        let answer = match timeout_at(deadline, read_head(&mut stream, handshake, read)).await {
+            Ok(head) => match head? {
+                Head::WebSocket(offer) => match self.decide(offer) {
+                    Ok(decided) => {
+                        let write = stream.write_all(&decided.accepted.response);
+                        timeout_at(deadline, write).await??;
+                        self.start(decided, stream, peer, clock);
+                        return Ok(());
+                    }
+                    Err(answer) => answer,
+                },
+                Head::Page(read) => match &self.settings.pages {
+                    Some(pages) => {
+                        pages(stream, read, peer).await;
+                        return Ok(());
+                    }
+                    None => Refusal::upgrade_required().to_bytes(),
+                },
+                Head::Refused(refusal) => refusal.to_bytes(),
+            },
+            Err(_elapsed) => Refusal::head_too_late().to_bytes(),
+        };
+        let linger = Instant::now() + self.settings.config.close_timeout;
+        timeout_at(linger, refuse(stream, &answer)).await?
+    }
+
+    /// All decisions about an offer. An error is the answer that refuses it.
+    fn decide(&self, offer: Offer) -> Result<Decided, Vec<u8>> {
+        let request = offer.request();
+        let max = self.settings.connections_max;
+        let decided = self.settings.decide(request).and_then(|accept| {
+            let guard = self.connections.enter(max).ok_or_else(|| Refusal::too_many_connections(max))?;
+            Ok((accept, self.launch.prepare(request)?, guard))
+        });
+        match decided {
+            Ok((accept, start, guard)) => match offer.accept(accept) {
+                Ok(accepted) => Ok(Decided { accepted, start, guard }),
+                Err(error) => {
+                    tracing::error!(%error, "the server's hook accepted a request in a way that cannot be answered");
+                    Err(Refusal::from(error).to_bytes())
+                }
+            },
+            Err(refusal) => {
+                tracing::debug!(status = refusal.status(), why = ?refusal.body(), "a handshake was refused");
+                Err(offer.refuse(refusal))
+            }
+        }
+    }
+
+    fn start(&self, decided: Decided, stream: TcpStream, peer: SocketAddr, clock: Arc<Clock>) {
+        let Decided { accepted, start, guard } = decided;
+        start(Established {
+            transport: Transport::Tcp(stream),
+            request: accepted.request,
+            peer,
+            early: accepted.early,
+            config: self.settings.config.clone(),
+            clock,
+            guard,
+            handlers: self.handlers.clone(),
+        });
+    }
+}
+
+/// An offer that will be accepted.
+struct Decided {
+    accepted: Accepted,
+    start: Start,
+    guard: Guard,
+}
+
+/// What a peer's head asks for.
+enum Head {
+    WebSocket(Offer),
+    Page(Vec<u8>),
+    Refused(Refusal),
+}
+
+/// Reads until the head is complete. `read` was read before.
+async fn read_head(
+    stream: &mut TcpStream,
+    mut handshake: ServerHandshake,
+    mut read: Vec<u8>,
+) -> io::Result<Head> {
+    loop {
+        if read.is_empty() {
+            read.reserve(READ_BYTES);
+            if stream.read_buf(&mut read).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        handshake = match handshake.receive(&read) {
+            Progress::More(handshake) => handshake,
+            Progress::Request(offer) => return Ok(Head::WebSocket(offer)),
+            Progress::Page(read) => return Ok(Head::Page(read)),
+            Progress::Refused(refusal) => return Ok(Head::Refused(refusal)),
+        };
+        read.clear();
+    }
+}
+
+/// Sends a refusal, then reads what is still on its way: closing on unread bytes would destroy the answer before
+/// the peer has read it.
+async fn refuse(mut stream: TcpStream, answer: &[u8]) -> io::Result<()> {
+    stream.write_all(answer).await?;
+    stream.shutdown().await?;
+    let mut rest = [0; 512];
+    let mut read = 0;
+    while read < LINGER_BYTES_MAX {
+        match stream.read(&mut rest).await? {
+            0 => break,
+            count => read += count,
+        }
+    }
+    Ok(())
+}

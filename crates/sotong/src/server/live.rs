@@ -1,0 +1,50 @@
+//! Counts what is alive, to limit it and to wait for its end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// A count of live things of one kind.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    count: AtomicUsize,
+    none_left: Notify,
+}
+
+impl Live {
+    /// Counts one more until the guard is dropped; `None` if there are `max` already.
+    pub(super) fn enter(self: &Arc<Self>, max: usize) -> Option<Guard> {
+        let entered = self
+            .count
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < max).then_some(count + 1));
+        entered.is_ok().then(|| Guard(self.clone()))
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Ready when none is left.
+    pub(super) async fn none_left(&self) {
+        loop {
+            let notified = self.none_left.notified();
+            if self.count() == 0 {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// One live thing.
+#[derive(Debug)]
+pub(crate) struct Guard(Arc<Live>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.none_left.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The server: listens, admits, and serves each connection by the form you choose.
+//!
+//! ```text
+//!  listeners, Handle::accept ─► accept.rs ─► (worker.rs: a thread of its own) ─► admission.rs: the handshake
+//!                                                                                    │ Launch
+//!                                                   driver + handler (pull), driver (events) ◄┘
+//! ```
+
+mod accept;
+mod admission;
+mod files;
+mod launch;
+mod listen;
+mod live;
+mod serve;
+mod settings;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+
+use sotong_proto::Config;
+use sotong_proto::handshake::{Accept, OriginPolicy, PolicyError, Refusal, Request};
+
+use crate::events::Events;
+use crate::handler::Outcome;
+use crate::socket::WebSocket;
+pub(crate) use live::Guard;
+pub use serve::{Handle, Serve};
+use settings::Settings;
+
+/// Accepts connections and serves them.
+///
+/// What it checks by default is safe for a server that browsers can reach: a page of another origin is refused, and
+/// so is a `Host` that is neither `localhost`, an IP address nor on your list (which stops DNS rebinding). Clients
+/// that send no `Origin`, which are not browsers, pass.
+///
+/// ```no_run
+/// use sotong::{Server, WebSocket};
+///
+/// # async fn example() -> std::io::Result<()> {
+/// let server = Server::bind("127.0.0.1:9001").await?;
+/// server
+///     .serve(async |mut socket: WebSocket| {
+///         while let Some(message) = socket.recv().await? {
+///             socket.send(message).await?;
+///         }
+///         Ok::<(), sotong::Error>(())
+///     })
+///     .await
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    settings: Settings,
+}
+
+impl Server {
+    /// Listens on every address that `addresses` stands for: one, a list, or a host name. Port 0 lets the system
+    /// choose; [`local_addr`](Self::local_addr) tells.
+    ///
+    /// Raises the process's soft limit of open files to its hard limit, once, and says so by `tracing`: each
+    /// connection is a file.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on. The error names it.
+    pub async fn bind(addresses: impl ToSocketAddrs) -> io::Result<Server> {
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host(addresses).await?.collect();
+        Ok(Server { listeners: listen::listen(&addresses)?, ..Server::detached() })
+    }
+
+    /// Serves a listener of yours.
+    pub fn from_listener(listener: TcpListener) -> Server {
+        Server { listeners: vec![listener], ..Server::detached() }
+    }
+
+    /// Listens on nothing: serves the streams that you hand to [`Serve::handle`].
+    pub fn detached() -> Server {
+        files::raise_limit();
+        Server { listeners: Vec::new(), settings: Settings::default() }
+    }
+
+    /// The address of the first listener.
+    ///
+    /// # Errors
+    /// When there is no listener ([`detached`](Self::detached)).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        let none = || io::Error::new(io::ErrorKind::NotConnected, "a detached server has no address");
+        self.listeners.first().ok_or_else(none)?.local_addr()
+    }
+
+    /// The addresses of all listeners.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(TcpListener::local_addr).collect()
+    }
+
+    /// Limits and deadlines of each connection.
+    #[must_use]
+    pub fn with_config(mut self, config: Config) -> Self {
+        self.settings.config = Arc::new(config);
+        self
+    }
+
+    /// Accepts WebSockets on these paths only; others are refused with 404. Default: any path.
+    #[must_use]
+    pub fn with_paths<S: Into<String>>(mut self, paths: impl IntoIterator<Item = S>) -> Self {
+        self.settings.paths = Some(paths.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The sub-protocols that the server speaks, in order of preference. The first one that the client offers is
+    /// chosen; if there is none, the connection is opened without.
+    #[must_use]
+    pub fn with_protocols<S: Into<String>>(mut self, protocols: impl IntoIterator<Item = S>) -> Self {
+        self.settings.protocols = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Lets pages of these origins in, besides the same origin: `https://example.com`, with a port if it is not
+    /// the default one.
+    ///
+    /// # Errors
+    /// When one is not an origin.
+    pub fn with_allowed_origins<'a>(
+        mut self,
+        origins: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, PolicyError> {
+        for origin in origins {
+            self.settings.origins = self.settings.origins.with_allowed_origin(origin)?;
+        }
+        Ok(self)
+    }
+
+    /// The names under which browsers may reach this server, besides `localhost` and IP addresses.
+    ///
+    /// # Errors
+    /// When one is not a host name.
+    pub fn with_allowed_hosts<'a>(
+        mut self,
+        hosts: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, PolicyError> {
+        for host in hosts {
+            self.settings.origins = self.settings.origins.with_allowed_host(host)?;
+        }
+        Ok(self)
+    }
+
+    /// Replaces the whole policy about origins and hosts; see [`handshake::danger`](sotong_proto::handshake::danger)
+    /// for one that lets everybody in.
+    #[must_use]
+    pub fn with_origin_policy(mut self, policy: OriginPolicy) -> Self {
+        self.settings.origins = policy;
+        self
+    }
+
+    /// The most connections at a time; one more is refused with 503. Default: 100,000.
+    ///
+    /// The process's limit of open files is another limit, and the system's memory for sockets a third.
+    #[must_use]
+    pub fn with_connections_max(mut self, connections_max: usize) -> Self {
+        self.settings.connections_max = connections_max;
+        self
+    }
+
+    /// Sees each request for a WebSocket, after the checks above, and accepts or refuses it: with a sub-protocol
+    /// and headers, or with a status and a body.
+    #[must_use]
+    pub fn with_hook(
+        mut self,
+        hook: impl Fn(&Request) -> Result<Accept, Refusal> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Hands connections on that begin with a plain HTTP request, with the bytes that were read already: to an HTTP
+    /// server of yours on the same port. Default: they are answered with 426.
+    #[must_use]
+    pub fn with_pages<F>(
+        mut self,
+        pages: impl Fn(TcpStream, Vec<u8>, SocketAddr) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.settings.pages = Some(Arc::new(move |stream, read, peer| Box::pin(pages(stream, read, peer))));
+        self
+    }
+
+    /// Serves in the pull form: `handler` is called with each connection and runs in a task of its own.
+    ///
+    /// It ends the connection by returning: with 1000, or with 1011 if it returns an error of its own or panics.
+    pub fn serve<H, F>(self, handler: H) -> Serve
+    where
+        H: Fn(WebSocket) -> F + Send + Sync + 'static,
+        F: Future<Output: Outcome> + Send + 'static,
+    {
+        Serve::new(self, Arc::new(launch::Pull(handler)))
+    }
+
+    /// Serves in the event form: `make` sees each request and makes the value whose methods are called, or refuses.
+    pub fn serve_events<M, E>(self, make: M) -> Serve
+    where
+        M: Fn(&Request) -> Result<E, Refusal> + Send + Sync + 'static,
+        E: Events,
+    {
+        Serve::new(self, Arc::new(launch::Event(make)))
+    }
+}

@@ -1,0 +1,227 @@
+//! A server at work, and its end.
+
+use std::fmt;
+use std::future::{IntoFuture, pending};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+
+use super::Server;
+use super::accept::{self, Destination};
+use super::admission::{Admission, Incoming};
+use super::launch::Launch;
+use super::live::Live;
+use super::worker::Workers;
+use crate::driver::clock::Clock;
+
+/// Over how long the closes of a graceful shutdown are spread by default.
+const SHUTDOWN_WINDOW: Duration = Duration::from_secs(1);
+/// How much longer than the window and the closing of a connection a shutdown waits: handlers may have last words.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How a server stops.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stop {
+    /// Over how long the closes are spread.
+    pub(super) window: Duration,
+    /// How long everything may take.
+    pub(super) wait: Duration,
+}
+
+/// A server at work: await it.
+///
+/// It ends when its [`with_graceful_shutdown`](Self::with_graceful_shutdown) future does, and otherwise never.
+/// Dropping it stops accepting and closes all connections with 1001.
+#[must_use = "a server does nothing until it is awaited"]
+pub struct Serve {
+    server: Server,
+    launch: Box<dyn Launch>,
+    threads: usize,
+    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+    window: Duration,
+    handle: Handle,
+    handed: mpsc::UnboundedReceiver<Incoming>,
+}
+
+impl Serve {
+    pub(super) fn new(server: Server, launch: impl Launch) -> Self {
+        let (streams, handed) = mpsc::unbounded_channel();
+        Serve {
+            server,
+            launch: Box::new(launch),
+            threads: 0,
+            stop: Box::pin(pending()),
+            window: SHUTDOWN_WINDOW,
+            handle: Handle { streams },
+            handed,
+        }
+    }
+
+    /// Serves on this many threads of its own, each with a runtime of its own, instead of the caller's runtime; 0
+    /// stands for the caller's.
+    ///
+    /// A connection then lives on one thread from its handshake to its end, and so does its handler. It is the
+    /// fastest way to use several cores.
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// When `signal` is ready: stops accepting, closes every connection with 1001, spread over the
+    /// [window](Self::with_shutdown_window), waits for the peers' answers, and ends.
+    ///
+    /// The wait is bounded: by the window, [`close_timeout`](crate::Config::close_timeout) and one second.
+    pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.stop = Box::pin(signal);
+        self
+    }
+
+    /// Over how long a graceful shutdown spreads its closes. Default: 1 second.
+    ///
+    /// Peers that come back come back spread, too.
+    pub fn with_shutdown_window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// Hands streams of yours to this server.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    async fn run(self) -> io::Result<()> {
+        let Serve { server, launch, threads, stop, window, handle, mut handed } = self;
+        drop(handle);
+        let (shutting_down, shutdown) = watch::channel(false);
+        let stopping = Stop { window, wait: window + server.settings.config.close_timeout + LAST_WORDS };
+        let admission = Arc::new(Admission {
+            settings: server.settings,
+            launch,
+            connections: Arc::new(Live::default()),
+            handshakes: Arc::new(Live::default()),
+            handlers: Arc::new(Live::default()),
+            shutdown,
+        });
+        let destination = match threads {
+            0 => Destination::Here(Clock::start()),
+            threads => Destination::Workers(Workers::start(threads, &admission)?),
+        };
+        let mut at_work = StopWhenDropped(Some(destination));
+        if let Some(destination) = &at_work.0 {
+            let take_handed = async {
+                while let Some(incoming) = handed.recv().await {
+                    accept::admit(incoming, &admission, destination);
+                }
+                pending::<()>().await;
+            };
+            tokio::select! {
+                () = accept::accept(&server.listeners, &admission, destination) => {}
+                () = take_handed => {}
+                () = stop => {}
+            }
+        }
+        drop(server.listeners);
+        // Handshakes end with it.
+        let _ = shutting_down.send(true);
+        match at_work.0.take() {
+            Some(Destination::Here(clock)) => wait_for_the_end(&admission, &clock, stopping).await,
+            Some(Destination::Workers(workers)) => workers.stop(stopping).await,
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// Closes all connections, spread over the window, and waits for them and their handlers, in bounded time.
+pub(super) async fn wait_for_the_end(admission: &Admission, clock: &Clock, stop: Stop) {
+    clock.begin_shutdown(stop.window);
+    let ended = async {
+        admission.handshakes.none_left().await;
+        admission.connections.none_left().await;
+        admission.handlers.none_left().await;
+    };
+    if tokio::time::timeout(stop.wait, ended).await.is_err() {
+        let connections = admission.connections.count();
+        let handlers = admission.handlers.count();
+        tracing::warn!(connections, handlers, "some did not end in time for the shutdown");
+    }
+}
+
+impl Default for Stop {
+    /// For a server that is dropped: at once, with a moment for the closes to leave.
+    fn default() -> Self {
+        Stop { window: Duration::ZERO, wait: LAST_WORDS }
+    }
+}
+
+/// Closes the connections of a `Serve` that is dropped before its end.
+struct StopWhenDropped(Option<Destination>);
+
+impl Drop for StopWhenDropped {
+    fn drop(&mut self) {
+        // Workers stop when the way to them is gone.
+        if let Some(Destination::Here(clock)) = &self.0 {
+            clock.begin_shutdown(Duration::ZERO);
+        }
+    }
+}
+
+impl IntoFuture for Serve {
+    type Output = io::Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl fmt::Debug for Serve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve")
+            .field("server", &self.server)
+            .field("threads", &self.threads)
+            .field("window", &self.window)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Hands streams to a server that is at work: connections that somebody else has accepted.
+///
+/// ```no_run
+/// # async fn example(stream: tokio::net::TcpStream, read: Vec<u8>) -> std::io::Result<()> {
+/// use sotong::{Error, Server, WebSocket};
+///
+/// let serve = Server::detached().serve(async |mut socket: WebSocket| {
+///     while let Some(message) = socket.recv().await? {
+///         socket.send(message).await?;
+///     }
+///     Ok::<(), Error>(())
+/// });
+/// let handle = serve.handle();
+/// tokio::spawn(serve.into_future());
+/// // `read` are the bytes that you have taken from the stream already; they come first.
+/// handle.accept(stream, read)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Handle {
+    streams: mpsc::UnboundedSender<Incoming>,
+}
+
+impl Handle {
+    /// Takes a connection through its handshake and serves it. `read` are the bytes that were read from it already.
+    ///
+    /// # Errors
+    /// When the server is gone, or the stream is not connected.
+    pub fn accept(&self, stream: TcpStream, read: Vec<u8>) -> io::Result<()> {
+        let peer = stream.peer_addr()?;
+        self.streams
+            .send(Incoming { stream, peer, read })
+            .map_err(|_| io::Error::new(io::ErrorKind::NotConnected, "the server is gone"))
+    }
+}

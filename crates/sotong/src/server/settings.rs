@@ -1,0 +1,70 @@
+//! What a server was told, shared by everything that admits connections.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use sotong_proto::Config;
+use sotong_proto::handshake::{Accept, OriginPolicy, Refusal, Request};
+use tokio::net::TcpStream;
+
+type Hook = dyn Fn(&Request) -> Result<Accept, Refusal> + Send + Sync;
+type Pages = dyn Fn(TcpStream, Vec<u8>, SocketAddr) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
+
+pub(super) struct Settings {
+    pub(super) config: Arc<Config>,
+    pub(super) paths: Option<Vec<String>>,
+    pub(super) protocols: Vec<String>,
+    pub(super) origins: OriginPolicy,
+    pub(super) connections_max: usize,
+    pub(super) hook: Option<Arc<Hook>>,
+    pub(super) pages: Option<Arc<Pages>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            config: Arc::default(),
+            paths: None,
+            protocols: Vec::new(),
+            origins: OriginPolicy::default(),
+            connections_max: 100_000,
+            hook: None,
+            pages: None,
+        }
+    }
+}
+
+impl Settings {
+    /// All checks of a request, and how it is accepted.
+    pub(super) fn decide(&self, request: &Request) -> Result<Accept, Refusal> {
+        if let Some(paths) = &self.paths
+            && !paths.iter().any(|path| path == request.path())
+        {
+            return Err(Refusal::not_found(request.path()));
+        }
+        self.origins.check(request)?;
+        let mut accept = match &self.hook {
+            Some(hook) => hook(request)?,
+            None => Accept::default(),
+        };
+        if accept.protocol().is_none()
+            && let Some(protocol) = request.choose_protocol(self.protocols.iter().map(String::as_str))
+        {
+            accept = accept.with_protocol(protocol);
+        }
+        Ok(accept)
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("config", &self.config)
+            .field("paths", &self.paths)
+            .field("protocols", &self.protocols)
+            .field("connections_max", &self.connections_max)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,280 @@
+//! The pull form: one task, one loop.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_core::{FusedStream, Stream};
+use futures_sink::Sink;
+use sotong_proto::handshake::Request;
+use sotong_proto::{CloseCode, Closed, Message, Refused};
+
+use crate::driver::inbox::Inbox;
+use crate::error::{Error, SendError};
+use crate::handler;
+use crate::outgoing::Outgoing;
+use crate::outgoing::sealed::Carried;
+use crate::sender::Sender;
+
+/// A connection, for a task that receives and sends in a loop of its own.
+///
+/// ```no_run
+/// use sotong::{Error, WebSocket};
+///
+/// async fn echo(mut socket: WebSocket) -> Result<(), Error> {
+///     while let Some(message) = socket.recv().await? {
+///         socket.send(message).await?;
+///     }
+///     Ok(())
+/// }
+/// ```
+///
+/// Behind it a driver answers pings and sees closes while the task is busy, and gathers what the task sends: the
+/// answers to all messages that came in one read leave in one write, without a flush of yours.
+///
+/// Dropping it closes the connection: with 1000, or with 1011 if the thread panics or the handler returned an
+/// error. [`sender`](Self::sender) and [`split`](Self::split) give other tasks a voice.
+///
+/// It is a [`Stream`] of messages and a [`Sink`] for them, too.
+pub struct WebSocket {
+    socket: Sender,
+    inbox: Arc<Inbox>,
+    /// The messages that were taken out of the inbox and not asked for yet.
+    batch: VecDeque<Message>,
+    /// Whether the next send may write at once: it answers the last message of a batch. Without this limit a task
+    /// that only sends would pay a system call per message.
+    may_write: AtomicBool,
+    ended: bool,
+}
+
+impl WebSocket {
+    pub(crate) fn new(socket: Sender, inbox: Arc<Inbox>) -> Self {
+        WebSocket { socket, inbox, batch: VecDeque::new(), may_write: AtomicBool::new(false), ended: false }
+    }
+
+    /// The next message; `None` when the connection was closed regularly (the peer's Close has come).
+    ///
+    /// After the end it returns `None` again.
+    ///
+    /// # Errors
+    /// When the connection ended in any other way: the peer vanished, broke the protocol, took too long, or the
+    /// network failed. Messages that came before are returned first.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, no message is lost: the next call returns it.
+    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
+        poll_fn(|context| self.poll_recv(context)).await
+    }
+
+    /// [`recv`](Self::recv) for those who write futures by hand.
+    ///
+    /// # Errors
+    /// As `recv`.
+    #[inline]
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        if let Some(message) = self.batch.pop_front() {
+            return Poll::Ready(Ok(Some(message)));
+        }
+        self.poll_batch(context)
+    }
+
+    fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Message>, Error>> {
+        if self.ended {
+            return Poll::Ready(Ok(None));
+        }
+        match ready!(self.inbox.poll_take(&mut self.batch, context)) {
+            None => {
+                *self.may_write.get_mut() = true;
+                Poll::Ready(Ok(self.batch.pop_front()))
+            }
+            Some(over) => {
+                self.ended = true;
+                Poll::Ready(match over.error {
+                    Some(error) => Err(error),
+                    None => Ok(None),
+                })
+            }
+        }
+    }
+
+    /// Sends a message, as soon as there is room for it.
+    ///
+    /// The answer to the last message that has come is written at once, with all answers before it; others leave
+    /// before the thread goes idle.
+    ///
+    /// # Errors
+    /// When the connection is closing or closed.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the message was not accepted, and nothing of it is sent.
+    pub async fn send(&self, message: impl Outgoing) -> Result<(), SendError> {
+        let carried = message.carry();
+        match self.send_now(&carried) {
+            Ok(()) => Ok(()),
+            Err(Refused::Closed) => Err(SendError(self.socket.end())),
+            Err(Refused::Full) => {
+                poll_fn(|context| self.socket.shared().poll_send(&carried, context)).await.map_err(SendError)
+            }
+        }
+    }
+
+    #[inline]
+    fn send_now(&self, carried: &Carried<'_>) -> Result<(), Refused> {
+        if self.batch.is_empty() && self.may_write.swap(false, Ordering::Relaxed) {
+            return self.socket.shared().send_directly(carried);
+        }
+        self.socket.shared().try_send(carried)
+    }
+
+    /// A [`Sender`] for other tasks.
+    pub fn sender(&self) -> Sender {
+        self.socket.clone()
+    }
+
+    /// The two halves, for two tasks. There is nothing to pump: each half works by itself.
+    ///
+    /// The connection closes when the [`Receiver`] is dropped.
+    pub fn split(self) -> (Sender, Receiver) {
+        (self.socket.clone(), Receiver(self))
+    }
+
+    /// Closes: sends a Close frame after everything that was accepted, and waits for the end.
+    ///
+    /// Messages that still come are not returned any more. It ends within
+    /// [`close_timeout`](crate::Config::close_timeout), whatever the peer does, unless the peer does not even take
+    /// what was sent before: then within [`write_timeout`](crate::Config::write_timeout).
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the connection closes all the same.
+    pub async fn close(self, code: CloseCode, reason: &str) -> Arc<Closed> {
+        self.socket.close(code, reason);
+        self.inbox.leave();
+        self.socket.closed().await
+    }
+
+    /// Sends a Ping and returns how long its Pong took. See [`Sender::ping`].
+    ///
+    /// # Errors
+    /// When the connection ends before the answer.
+    pub async fn ping(&self) -> Result<Duration, SendError> {
+        self.socket.ping().await
+    }
+
+    /// Ready when everything that was accepted before is with the kernel. See [`Sender::flushed`].
+    ///
+    /// # Errors
+    /// When the connection ends before.
+    pub async fn flushed(&self) -> Result<(), SendError> {
+        self.socket.flushed().await
+    }
+
+    /// The address of the peer, as the listener saw it.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.socket.peer_addr()
+    }
+
+    /// What the peer asked for: path, query, headers.
+    pub fn request(&self) -> &Request {
+        self.socket.request()
+    }
+
+    /// The sub-protocol that was agreed on.
+    pub fn protocol(&self) -> Option<&str> {
+        self.socket.protocol()
+    }
+}
+
+impl Drop for WebSocket {
+    fn drop(&mut self) {
+        self.inbox.leave();
+        if std::thread::panicking() {
+            self.socket.close(CloseCode::INTERNAL_ERROR, "internal error");
+        } else if !handler::leave_closing_to_handler(self.socket.shared().address()) {
+            self.socket.close(CloseCode::NORMAL, "");
+        }
+    }
+}
+
+impl fmt::Debug for WebSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+impl Stream for WebSocket {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_recv(context).map(Result::transpose)
+    }
+}
+
+impl FusedStream for WebSocket {
+    fn is_terminated(&self) -> bool {
+        self.ended
+    }
+}
+
+impl Sink<Message> for WebSocket {
+    type Error = SendError;
+
+    /// Ready when there is room for one more message of any size.
+    fn poll_ready(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.socket.shared().poll_room(context).map_err(SendError)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
+        // `poll_ready` has promised room; another sender that took it since cannot make this message lost.
+        self.socket.shared().send_promised(&Carried::Owned(message)).map_err(SendError)
+    }
+
+    /// Ready when everything is with the kernel.
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.socket.shared().poll_empty(context).map_err(SendError)
+    }
+
+    /// Closes with 1000 and waits for the end.
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.socket.close(CloseCode::NORMAL, "");
+        self.inbox.leave();
+        self.socket.shared().poll_over(context).map(|_| Ok(()))
+    }
+}
+
+/// The receiving half of a [`WebSocket`] that was split.
+///
+/// Dropping it closes the connection with 1000.
+#[derive(Debug)]
+pub struct Receiver(WebSocket);
+
+impl Receiver {
+    /// The next message; see [`WebSocket::recv`].
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// As there: no message is lost.
+    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
+        self.0.recv().await
+    }
+
+    /// A [`Sender`] for the same connection.
+    pub fn sender(&self) -> Sender {
+        self.0.sender()
+    }
+}
+
+impl Stream for Receiver {
+    type Item = Result<Message, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context).map(Result::transpose)
+    }
+}
