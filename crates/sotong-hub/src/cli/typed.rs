@@ -1,0 +1,191 @@
+//! What was typed: words, not yet checked.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use super::exit::{Exit, Failure};
+
+/// A realtime server that any browser page talks to with `new WebSocket(url)`.
+#[derive(Debug, Parser)]
+#[command(name = "sotong", version, subcommand_required = true, disable_help_subcommand = true)]
+pub(super) struct Typed {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serves live pages and the WebSocket behind them, on one port
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Serve),
+    /// Answers each message with itself: a target for tests and measurements
+    #[command(after_help = ECHO_EXAMPLES)]
+    Echo(Echo),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Where to listen: an IP address and a port; may be given more than once
+    ///
+    /// IPv6 addresses stand in brackets: [::1]:8000. Port 0 lets the system choose a free one, which is then printed.
+    /// Ports below 1024 need a right that ordinary users do not have.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000")]
+    pub(super) listen: Vec<String>,
+    /// A website whose pages may connect, besides our own pages; may be given more than once
+    ///
+    /// As a browser writes it: https://example.com, with a port if it is not the usual one. No wildcards.
+    #[arg(long, value_name = "ORIGIN")]
+    pub(super) allow_origin: Vec<String>,
+    /// A name that browsers reach this server by, besides localhost and IP addresses; may be given more than once
+    ///
+    /// Needed when the pages are opened by a name of your own, such as chat.example.com. Unknown names are refused,
+    /// because a hostile page can make its own name point to this machine (DNS rebinding).
+    #[arg(long, value_name = "HOST")]
+    pub(super) allow_host: Vec<String>,
+    /// How many threads serve connections
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(super) threads: String,
+    /// What to log on stderr: LEVEL, or TARGET=LEVEL, with commas between
+    ///
+    /// Levels: off, error, warn, info, debug, trace. Targets: sotong (connections), sotong_hub (sessions), hyper
+    /// (pages).
+    #[arg(long, value_name = "FILTER", default_value = "warn,sotong_hub=info")]
+    pub(super) log: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Echo {
+    /// Where to listen: an IP address and a port; may be given more than once
+    ///
+    /// IPv6 addresses stand in brackets: [::1]:9001. Port 0 lets the system choose a free one, which is then printed.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9001")]
+    pub(super) listen: Vec<String>,
+    /// How many threads serve connections
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(super) threads: String,
+    /// Which form of the library answers: event (a value whose methods are called) or pull (a task with a loop)
+    #[arg(long, value_name = "event|pull", default_value = "event")]
+    pub(super) style: String,
+    /// The largest message that is answered, in bytes; a larger one ends its connection with 1009
+    ///
+    /// The default of 64 MiB is far above what a server should take from strangers (the library's own default is
+    /// 1 MiB). It lets the largest messages of the Autobahn test suite through, which have 16 MiB.
+    #[arg(long, value_name = "BYTES", default_value = "67108864")]
+    pub(super) message_bytes_max: String,
+    /// What to log on stderr: LEVEL, or TARGET=LEVEL, with commas between
+    #[arg(long, value_name = "FILTER", default_value = "warn,sotong_hub=info")]
+    pub(super) log: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sotong serve                              pages and chat at http://127.0.0.1:8000/
+  sotong echo --listen 127.0.0.1:0          an echo server on a free port, which is printed
+  sotong serve --help                       all options of serve
+
+In a page, nothing is needed but the browser's own object:
+  const socket = new WebSocket(\"ws://127.0.0.1:8000/ws?sub=chat:lobby\");
+  socket.addEventListener(\"message\", (event) => console.log(event.data));
+";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  sotong serve
+      for this machine only: open http://127.0.0.1:8000/
+  sotong serve --listen 0.0.0.0:8000 --allow-host chat.example.com
+      for everybody in the network, by address or by that name
+  sotong serve --listen 127.0.0.1:8000 --listen '[::1]:8000' --threads 4
+      IPv4 and IPv6, on four threads
+  sotong serve --allow-origin https://example.com
+      pages of that site may connect, too
+  sotong serve --log debug
+      shows what happens to each connection
+
+Ctrl-C stops accepting, tells every page to come back later, and ends; pressed again, it ends at once.";
+
+const ECHO_EXAMPLES: &str = "\
+Examples:
+  sotong echo
+      answers at ws://127.0.0.1:9001, on any path
+  sotong echo --listen 127.0.0.1:0 --style pull --threads 2
+      on a free port, which is printed; by the pull form of the library; on two threads";
+
+/// What came of reading the arguments.
+pub(super) enum Parsed {
+    /// Something to do.
+    Command(Typed),
+    /// `--help` or `--version`: a text for stdout.
+    Help(String),
+}
+
+/// Reads the arguments.
+pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure> {
+    let command = Typed::command().after_help(after_help());
+    let typed = command.try_get_matches_from(arguments).and_then(|matches| Typed::from_arg_matches(&matches));
+    match typed {
+        Ok(typed) => Ok(Parsed::Command(typed)),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            Ok(Parsed::Help(error.render().to_string()))
+        }
+        Err(error) => Err(Exit::Usage.because(line(&error))),
+    }
+}
+
+fn after_help() -> String {
+    let codes: Vec<String> =
+        Exit::ALL.iter().map(|(exit, meaning)| format!("  {:<3}  {meaning}", exit.code())).collect();
+    format!("{EXAMPLES}\nExit codes:\n{}", codes.join("\n"))
+}
+
+/// One line for what clap tells in five.
+fn line(error: &clap::Error) -> String {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
+        _ => None,
+    };
+    let suggestion =
+        |kind| context(kind).map_or(String::new(), |suggested| format!("; did you mean '{suggested}'?"));
+    match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let seen = context(ContextKind::InvalidArg).unwrap_or_default();
+            let what = if seen.starts_with('-') { "unknown option" } else { "unexpected argument" };
+            format!("{what} '{seen}'{}", suggestion(ContextKind::SuggestedArg))
+        }
+        ErrorKind::InvalidSubcommand => {
+            let seen = context(ContextKind::InvalidSubcommand).unwrap_or_default();
+            let suggested = suggestion(ContextKind::SuggestedSubcommand);
+            let suggested =
+                if suggested.is_empty() { "; there are serve and echo".to_owned() } else { suggested };
+            format!("unknown command '{seen}'{suggested}")
+        }
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "what shall it do? Try 'sotong serve', or 'sotong --help'".to_owned()
+        }
+        _ => {
+            let text = error.render().to_string();
+            let first = text.lines().next().unwrap_or_default();
+            first.strip_prefix("error: ").unwrap_or(first).to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clap_finds_no_fault_with_the_definitions() {
+        Typed::command().debug_assert();
+    }
+
+    #[test]
+    fn help_lists_every_exit_code() {
+        let help = after_help();
+        for (exit, meaning) in Exit::ALL {
+            assert!(help.contains(&format!("\n  {:<3}  {meaning}", exit.code())), "{exit:?}");
+        }
+    }
+}

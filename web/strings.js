@@ -1,0 +1,203 @@
+// The words of the pages, in Korean and in English.
+
+import { recall, remember } from "./memory.js";
+
+const STRINGS = {
+  en: {
+    // both pages
+    chat: "Chat",
+    state_connecting: "Connecting",
+    state_open: "Connected",
+    state_waiting: "Back in {seconds} s",
+    state_closed: "Closed",
+    state_closed_because: "Closed: {reason} ({code})",
+    retry_now: "Now",
+    retry_again: "Connect again",
+    frames: "Frames",
+    frames_hint: "Every message as it passes. Open one to read it.",
+    frame_out: "sent",
+    frame_in: "received",
+    frame_event: "event",
+    clear: "Clear",
+    copy: "Copy",
+    copied: "Copied",
+    language: "Language",
+
+    // the first page
+    home_title: "Sotong: a line that stays open",
+    home_heading: "A line that stays open",
+    home_lead:
+      "A web page usually asks, the server answers, and they hang up. A WebSocket stays open: both ends may speak, at any time, until one of them closes it.",
+    home_open_chat: "Open the chat",
+    home_source: "or read the few lines below",
+    home_live: "This page has just opened one",
+    home_ask: "Ask whether it is there",
+    home_answer: "answered in {ms} ms",
+    home_no_answer: "no answer",
+    home_where: "Where it leads",
+    home_where_text:
+      "A protocol, an address and a port: together they name the other end. wss is the same through TLS, as https is to http.",
+    home_events: "Four events",
+    home_event_open: "the line stands",
+    home_event_message: "the other end said something",
+    home_event_error: "something went wrong; close follows",
+    home_event_close: "it ended, with a code and a reason",
+    home_methods: "Two methods",
+    home_method_send: "say something: text or bytes",
+    home_method_close: "say goodbye",
+    home_code: "The whole of it, in a page",
+    home_code_hint: "Paste it into the console of this page (F12).",
+
+    // chat
+    chat_title: "Chat · Sotong",
+    rooms: "Rooms",
+    room_lobby: "Lobby",
+    room_questions: "Questions",
+    room_ideas: "Ideas",
+    room_new: "Another room",
+    room_go: "Enter",
+    people: "People",
+    you: "you",
+    your_name: "Your name",
+    guest: "Guest {number}",
+    messages: "Messages",
+    say: "Say something",
+    send: "Send",
+    joined: "{name} came in",
+    left: "{name} left",
+    empty: "Nobody has said anything yet. A room and what was said in it last as long as somebody is here.",
+    anew: "Everybody had left; the room began anew.",
+    skipped: "{count} messages were missed",
+    unsent: "Not sent: {reason}",
+    not_connected: "there is no connection",
+    newer: "Newer messages",
+    by_hand: "The same by hand",
+    by_hand_hint: "Paste it into the console of this page (F12), and see it arrive.",
+    by_hand_text: "Hello, by hand",
+  },
+  ko: {
+    chat: "채팅",
+    state_connecting: "연결하는 중",
+    state_open: "연결됨",
+    state_waiting: "{seconds}초 뒤 다시 연결",
+    state_closed: "닫힘",
+    state_closed_because: "닫힘: {reason} ({code})",
+    retry_now: "지금",
+    retry_again: "다시 연결",
+    frames: "프레임",
+    frames_hint: "오가는 메시지를 그대로 보여 줍니다. 눌러서 펼쳐 보세요.",
+    frame_out: "보냄",
+    frame_in: "받음",
+    frame_event: "이벤트",
+    clear: "지우기",
+    copy: "복사",
+    copied: "복사함",
+    language: "언어",
+
+    home_title: "소통 · 열려 있는 연결",
+    home_heading: "끊지 않고 열어 두는 연결",
+    home_lead:
+      "웹 페이지는 보통 서버에 묻고, 답을 들으면 연결을 끊습니다. WebSocket은 열린 채로 남습니다. 어느 쪽이든 닫기 전까지는 양쪽 모두 언제든 먼저 말할 수 있습니다.",
+    home_open_chat: "채팅 열기",
+    home_source: "아래 몇 줄만 읽어 봐도 됩니다",
+    home_live: "이 페이지가 방금 하나 열었습니다",
+    home_ask: "거기 있는지 물어보기",
+    home_answer: "{ms} ms 만에 답이 왔습니다",
+    home_no_answer: "답이 없습니다",
+    home_where: "어디로 이어지나",
+    home_where_text:
+      "프로토콜, 주소, 포트. 이 셋이 모여 상대편을 가리킵니다. wss는 TLS를 거친 ws입니다. http에 https가 있는 것과 같습니다.",
+    home_events: "이벤트 네 가지",
+    home_event_open: "연결되었다",
+    home_event_message: "상대편이 말했다",
+    home_event_error: "문제가 생겼다. 곧 close가 온다",
+    home_event_close: "끝났다. 코드와 이유가 함께 온다",
+    home_methods: "메서드 두 가지",
+    home_method_send: "말하기: 글자 또는 바이트",
+    home_method_close: "작별 인사",
+    home_code: "페이지에서는 이것이 전부",
+    home_code_hint: "이 페이지의 콘솔(F12)에 붙여 넣어 보세요.",
+
+    chat_title: "채팅 · 소통",
+    rooms: "방",
+    room_lobby: "로비",
+    room_questions: "질문",
+    room_ideas: "아이디어",
+    room_new: "다른 방 이름",
+    room_go: "들어가기",
+    people: "사람",
+    you: "나",
+    your_name: "내 이름",
+    guest: "손님 {number}",
+    messages: "메시지",
+    say: "메시지를 입력하세요",
+    send: "보내기",
+    joined: "{name} 님이 들어왔습니다",
+    left: "{name} 님이 나갔습니다",
+    empty: "아직 아무도 말하지 않았습니다. 방과 그 안의 이야기는 누군가 있는 동안만 남습니다.",
+    anew: "모두 나간 뒤라 방이 새로 시작되었습니다.",
+    skipped: "메시지 {count}개를 놓쳤습니다",
+    unsent: "보내지 못함: {reason}",
+    not_connected: "연결되어 있지 않습니다",
+    newer: "새 메시지",
+    by_hand: "손으로 해 보기",
+    by_hand_hint: "이 페이지의 콘솔(F12)에 붙여 넣으면 채팅에 나타납니다.",
+    by_hand_text: "손으로 보낸 인사",
+  },
+};
+
+const NAMES = { ko: "한국어", en: "English" };
+
+let current = firstLanguage();
+const listeners = new Set();
+
+function firstLanguage() {
+  const wanted = [recall("language"), ...(navigator.languages ?? [navigator.language])];
+  for (const tag of wanted) {
+    const language = tag?.split("-")[0];
+    if (Object.hasOwn(STRINGS, language ?? "")) return language;
+  }
+  return "en";
+}
+
+/** The words for `key`, with `{name}` replaced by `values.name`. */
+export function words(key, values = {}) {
+  return STRINGS[current][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+export function language() {
+  return current;
+}
+
+/** Puts words into everything that asks for them: data-words (text), data-label (aria-label), data-hint (placeholder). */
+function translate() {
+  document.documentElement.lang = current;
+  document.title = words(document.documentElement.dataset.title);
+  for (const each of document.querySelectorAll("[data-words]")) each.textContent = words(each.dataset.words);
+  for (const each of document.querySelectorAll("[data-label]")) each.ariaLabel = words(each.dataset.label);
+  for (const each of document.querySelectorAll("[data-hint]")) each.placeholder = words(each.dataset.hint);
+}
+
+/** Calls `listener` now, and whenever the language changes. */
+export function onLanguage(listener) {
+  listeners.add(listener);
+  listener();
+}
+
+/** Makes the buttons of the language switch, and translates the page. */
+export function startLanguages(group) {
+  for (const [code, name] of Object.entries(NAMES)) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.lang = code;
+    button.textContent = name;
+    button.addEventListener("click", () => {
+      current = code;
+      remember("language", code);
+      for (const listener of listeners) listener();
+    });
+    onLanguage(() => (button.ariaPressed = String(code === current)));
+    group.append(button);
+  }
+  onLanguage(translate);
+}
