@@ -26,7 +26,7 @@ async function runCases(prefix, cases, context, seconds = 20) {
       console.log(`ok - ${prefix}${name}`);
     } catch (error) {
       failures += 1;
-      console.log(`not ok - ${prefix}${name}: ${error.message.replace(/\s+/g, ' ').trim()}`);
+      console.log(`not ok - ${prefix}${name}: ${error.message.replace(/\s+/g, ' ').trim().slice(0, 500)}`);
       const place = /at .*?([\w.]+\.js:\d+):\d+\)?$/m.exec((error.stack || '').replace(/^.*\/cases\.js:.*$/gm, ''));
       if (place) console.log(`    at ${place[1]}`);
     }

@@ -4,12 +4,11 @@
 const assert = require('node:assert/strict');
 const { OPCODE, Raw, closePayload, frame } = require('./raw');
 
-/** Opens, sends `bytes`, and wants a close frame with `code`, after the frames that `before` names. */
-const fails = (name, code, bytes, before = []) => [`${name} ends with ${code}`, async ({ target }) => {
+/** Opens, sends `bytes`, and wants a close frame with `code`. */
+const fails = (name, code, bytes) => [`${name} ends with ${code}`, async ({ target }) => {
   const raw = await Raw.open(target);
   try {
     raw.write(Buffer.concat([].concat(bytes)));
-    for (const [opcode, payload] of before) await expectFrame(raw, opcode, payload);
     const last = await raw.frame();
     assert.equal(last.opcode, OPCODE.close, `a frame with opcode ${last.opcode} came instead of close`);
     assert.equal(last.payload.readUInt16BE(0), code);
@@ -69,9 +68,18 @@ module.exports = [
   ...[0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535]
     .map((code) => fails(`close code ${code}`, 1002, frame(close, closePayload(code)))),
   fails('a close reason that is not UTF-8', 1007, frame(close, Buffer.concat([closePayload(1000), Buffer.from([0xff])]))),
-  fails('good frames before a bad one are answered; it', 1002,
-    [frame(text, 'one'), frame(ping, 'two'), frame(text, 'three'), frame(text, '', { rsv: 4 })],
-    [[text, 'one'], [pong, 'two'], [text, 'three']]),
+  ['good frames before a bad one in the same write are answered first', async ({ target }) => {
+    const raw = await Raw.open(target);
+    raw.write(Buffer.concat([frame(text, 'one'), frame(ping, 'two'), frame(text, 'three'), frame(text, '', { rsv: 4 })]));
+    const before = [await raw.frame(), await raw.frame(), await raw.frame()];
+    // A Pong may overtake the application's answers, which keep their order among themselves.
+    const payloads = (opcode) => before.filter((each) => each.opcode === opcode).map((each) => each.payload.toString());
+    assert.deepEqual([payloads(text), payloads(pong)], [['one', 'three'], ['two']]);
+    const last = await raw.frame();
+    assert.deepEqual([last.opcode, last.payload.readUInt16BE(0)], [close, 1002]);
+    await raw.end();
+    raw.destroy();
+  }],
   answersClose('close 1000 is answered with 1000', closePayload(1000, 'bye'), closePayload(1000)),
   answersClose('close 1014 is answered with 1014', closePayload(1014), closePayload(1014)),
   answersClose('close without a code is answered without one', '', Buffer.alloc(0)),
