@@ -254,6 +254,7 @@ function show(publication) {
   item.dataset.client = info?.client ?? "";
   // One after another by the same person need the name only once.
   if (!(last?.dataset.client && last.dataset.client === item.dataset.client)) {
+    item.classList.add("first");
     const who = document.createElement("span");
     who.className = "who";
     who.textContent = nameOf(info);
@@ -265,7 +266,7 @@ function show(publication) {
   const when = document.createElement("time");
   const date = new Date(time);
   when.dateTime = date.toISOString();
-  when.textContent = date.toLocaleTimeString(language(), { hour: "2-digit", minute: "2-digit" });
+  when.textContent = date.toLocaleTimeString(language(), { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   item.append(body, when);
   append(item, { follow: own });
 }
@@ -356,14 +357,13 @@ $("tabs").addEventListener("click", ({ target }) => {
 function showCode() {
   const channel = channelOf(room);
   const parameter = encodeURIComponent(channel).replaceAll("%3A", ":");
-  $("code").textContent = `const socket = new WebSocket(${JSON.stringify(`${SOCKET_URL}?sub=${parameter}`)});
+  $("code").textContent = `const socket = new WebSocket(
+  ${JSON.stringify(`${SOCKET_URL}?sub=${parameter}`)});
 
-socket.addEventListener("message", (event) => {
-  const { push } = JSON.parse(event.data);
-  if (push?.pub) console.log(push.pub.data.text);
-});
-
-socket.addEventListener("open", () => {
+socket.onmessage = (event) => {
+  console.log(event.data);
+};
+socket.onopen = () => {
   socket.send(JSON.stringify({
     id: 1,
     publish: {
@@ -371,7 +371,7 @@ socket.addEventListener("open", () => {
       data: { text: ${JSON.stringify(words("by_hand_text"))} },
     },
   }));
-});`;
+};`;
 }
 
 const frames = new Frames($("frames"), socket, () => ({

@@ -4,8 +4,9 @@ const FRAMES_MAX = 200;
 const TEXT_MAX = 4_000;
 
 const encoder = new TextEncoder();
+const two = (number) => String(number).padStart(2, "0");
 const clock = (date) =>
-  date.toLocaleTimeString("en-GB") + "." + String(date.getMilliseconds()).padStart(3, "0");
+  `${two(date.getMinutes())}:${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, "0")}`;
 
 const ARROWS = { out: "↑", in: "↓", event: "·" };
 

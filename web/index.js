@@ -12,10 +12,10 @@ const $ = (id) => document.getElementById(id);
 startLanguages($("languages"));
 $("address").textContent = SOCKET_URL;
 $("code").textContent = `const socket = new WebSocket("${SOCKET_URL}");
-socket.addEventListener("open",    () => socket.send('{"id":1,"ping":{}}'));
-socket.addEventListener("message", (event) => console.log(event.data));
-socket.addEventListener("error",   () => console.log("error"));
-socket.addEventListener("close",   (event) => console.log(event.code, event.reason));`;
+socket.onopen = () => socket.send('{"id":1,"ping":{}}');
+socket.onmessage = (event) => console.log(event.data);
+socket.onerror = () => console.log("error");
+socket.onclose = (event) => console.log(event.code);`;
 copies($("copy"), $("code"));
 
 const socket = new Socket(SOCKET_URL);

@@ -50,11 +50,15 @@ pub(super) struct Pages {
 
 impl Default for Pages {
     fn default() -> Pages {
-        Pages { places: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
+        Pages::with_connections_max(CONNECTIONS_MAX)
     }
 }
 
 impl Pages {
+    fn with_connections_max(connections_max: usize) -> Pages {
+        Pages { places: Arc::new(Semaphore::new(connections_max)) }
+    }
+
     /// Answers the request that begins with the bytes that were read already.
     pub(super) async fn serve(self, stream: TcpStream, read: Vec<u8>) {
         let Ok(_place) = self.places.try_acquire() else {
@@ -186,5 +190,52 @@ impl AsyncWrite for Rewound {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap());
+        let (client, accepted) = tokio::join!(client, listener.accept());
+        (client.unwrap(), accepted.unwrap().0)
+    }
+
+    async fn answer_of(mut client: TcpStream) -> String {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    /// The first one's head is unfinished, so it keeps its place.
+    #[tokio::test]
+    async fn page_connections_at_the_limit_and_one_past_it() {
+        let pages = Pages::with_connections_max(1);
+        let (mut first, stream) = pair().await;
+        let serving = tokio::spawn(pages.clone().serve(stream, b"GET / HTTP/1.1\r\n".to_vec()));
+        while pages.places.available_permits() == 1 {
+            tokio::task::yield_now().await;
+        }
+
+        let (second, stream) = pair().await;
+        pages.clone().serve(stream, b"GET / HTTP/1.1\r\n\r\n".to_vec()).await;
+        let answer = answer_of(second).await;
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(&format!("Content-Length: {}", body.len())), "{answer}");
+
+        first.write_all(b"Host: localhost\r\n\r\n").await.unwrap();
+        assert!(answer_of(first).await.starts_with("HTTP/1.1 200 OK\r\n"));
+        serving.await.unwrap();
+
+        let (third, stream) = pair().await;
+        pages.serve(stream, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()).await;
+        assert!(answer_of(third).await.starts_with("HTTP/1.1 200 OK\r\n"));
     }
 }
