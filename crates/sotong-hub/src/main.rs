@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+/// Connections are many small blocks with an alignment of 128 bytes, around which glibc leaves gaps; and when they
+/// are gone, their memory goes back to the system (`dev/bench`, `memory`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     sotong_hub::cli::main(std::env::args_os())
 }

@@ -15,7 +15,7 @@ use futures_sink::Sink;
 use sotong_proto::handshake::Request;
 use sotong_proto::{CloseCode, Closed, Message, Refused};
 
-use crate::driver::inbox::Inbox;
+use crate::driver::inbox::{Inbox, Taken};
 use crate::error::{Error, SendError};
 use crate::handler;
 use crate::outgoing::Outgoing;
@@ -68,8 +68,8 @@ impl WebSocket {
     ///
     /// # Cancel safety
     /// Dropped before it is ready, no message is lost: the next call returns it.
-    pub async fn recv(&mut self) -> Result<Option<Message>, Error> {
-        poll_fn(|context| self.poll_recv(context)).await
+    pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>, Error>> + Send {
+        poll_fn(|context| self.poll_recv(context))
     }
 
     /// [`recv`](Self::recv) for those who write futures by hand.
@@ -89,16 +89,14 @@ impl WebSocket {
             return Poll::Ready(Ok(None));
         }
         match ready!(self.inbox.poll_take(&mut self.batch, context)) {
-            None => {
+            Taken::Messages => {
                 *self.may_write.get_mut() = true;
                 Poll::Ready(Ok(self.batch.pop_front()))
             }
-            Some(over) => {
+            Taken::Over => {
                 self.ended = true;
-                Poll::Ready(match over.error {
-                    Some(error) => Err(error),
-                    None => Ok(None),
-                })
+                let error = self.socket.shared().lock().over.as_ref().and_then(|over| over.error.clone());
+                Poll::Ready(error.map_or(Ok(None), Err))
             }
         }
     }
@@ -113,15 +111,23 @@ impl WebSocket {
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the message was not accepted, and nothing of it is sent.
-    pub async fn send(&self, message: impl Outgoing) -> Result<(), SendError> {
+    pub fn send<'a>(
+        &'a self,
+        message: impl Outgoing + 'a,
+    ) -> impl Future<Output = Result<(), SendError>> + Send {
+        // Written by hand, because an `async fn` would keep the message twice.
         let carried = message.carry();
-        match self.send_now(&carried) {
-            Ok(()) => Ok(()),
-            Err(Refused::Closed) => Err(SendError(self.socket.end())),
-            Err(Refused::Full) => {
-                poll_fn(|context| self.socket.shared().poll_send(&carried, context)).await.map_err(SendError)
+        let mut is_first = true;
+        poll_fn(move |context| {
+            if std::mem::take(&mut is_first) {
+                match self.send_now(&carried) {
+                    Ok(()) => return Poll::Ready(Ok(())),
+                    Err(Refused::Closed) => return Poll::Ready(Err(SendError(self.socket.end()))),
+                    Err(Refused::Full) => {}
+                }
             }
-        }
+            self.socket.shared().poll_send(&carried, context).map_err(SendError)
+        })
     }
 
     #[inline]

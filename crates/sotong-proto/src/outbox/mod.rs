@@ -51,10 +51,17 @@ pub struct Outbox {
     /// `Some` on the client side only.
     mask_keys: Option<Box<MaskKeys>>,
     sent_close: Option<Box<(Close, Initiator)>>,
+    /// Exists while Pongs wait.
+    pongs: Option<Box<Pongs>>,
+}
+
+/// What waits of Pongs.
+#[derive(Default)]
+struct Pongs {
     /// Bytes of Pongs queued since the outbox was last empty.
-    pong_bytes: usize,
+    bytes: usize,
     /// The payload of the latest Ping that found no room; answered when the outbox is empty again.
-    postponed_pong: Option<Box<[u8]>>,
+    postponed: Option<Box<[u8]>>,
 }
 
 /// Why the outbox did not take a message.
@@ -80,14 +87,7 @@ impl std::error::Error for Refused {}
 impl Outbox {
     /// The outbox of a server's connection: it does not mask.
     pub fn server(config: Arc<Config>) -> Self {
-        Outbox {
-            queue: Queue::default(),
-            config,
-            mask_keys: None,
-            sent_close: None,
-            pong_bytes: 0,
-            postponed_pong: None,
-        }
+        Outbox { queue: Queue::default(), config, mask_keys: None, sent_close: None, pongs: None }
     }
 
     /// The outbox of a client's connection; its masking keys grow from `seed`.
@@ -184,11 +184,11 @@ impl Outbox {
     /// Forgets the first `count` bytes: they are sent.
     pub fn advance(&mut self, count: usize) {
         self.queue.advance(count);
-        if self.queue.len() == 0 {
-            self.pong_bytes = 0;
-            if let Some(payload) = self.postponed_pong.take() {
-                self.pong(&payload);
-            }
+        if self.queue.len() == 0
+            && let Some(pongs) = self.pongs.take()
+            && let Some(payload) = pongs.postponed
+        {
+            self.pong(&payload);
         }
     }
 
@@ -208,7 +208,7 @@ impl Outbox {
     /// Forgets everything that waits: nobody will take it.
     pub fn discard(&mut self) {
         self.queue = Queue::default();
-        self.postponed_pong = None;
+        self.pongs = None;
     }
 
     /// The Close that was sent (or waits as the last frame), and who was first to close.
@@ -223,11 +223,12 @@ impl Replies for Outbox {
             return;
         }
         let more = frame::frame_length(payload.len(), self.side());
-        if self.pong_bytes != 0 && self.pong_bytes + more > self.config.pong_bytes_max {
-            self.postponed_pong = Some(payload.into());
+        let pongs = self.pongs.get_or_insert_default();
+        if pongs.bytes != 0 && pongs.bytes + more > self.config.pong_bytes_max {
+            pongs.postponed = Some(payload.into());
             return;
         }
-        self.pong_bytes += more;
+        pongs.bytes += more;
         self.push_copied(OpCode::Pong, payload);
     }
 

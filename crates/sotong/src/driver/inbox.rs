@@ -3,7 +3,7 @@
 //! The driver gathers the messages of one read and hands them over under one lock; the reader takes all that is
 //! there and works through it without a lock.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -21,20 +21,24 @@ const MESSAGE_BYTES: usize = size_of::<Message>();
 const SPARE_ROOM: usize = 4096;
 
 thread_local! {
-    /// An empty queue with room, so that a busy connection need not ask the allocator for each batch, and an idle
-    /// one keeps none.
-    static SPARE: Cell<VecDeque<Message>> = const { Cell::new(VecDeque::new()) };
+    /// The messages of the read at hand, and what they cost. Empty between reads, with room: a busy connection
+    /// need not ask the allocator for each batch, and an idle one keeps none.
+    static GATHERED: RefCell<(VecDeque<Message>, usize)> = const { RefCell::new((VecDeque::new(), 0)) };
 }
 
+/// Keeps the room of an empty queue for the next batch on this thread.
 fn put_spare(queue: VecDeque<Message>) {
-    debug_assert!(queue.is_empty(), "a spare queue holds no messages");
-    if (1..=SPARE_ROOM).contains(&queue.capacity()) {
-        SPARE.set(queue);
-    }
+    GATHERED.with_borrow_mut(|(gathered, _)| {
+        if gathered.capacity() == 0 && queue.capacity() <= SPARE_ROOM {
+            *gathered = queue;
+        }
+    });
 }
 
-#[derive(Default)]
-pub(crate) struct Inbox(Mutex<State>);
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    bytes_max: usize,
+}
 
 #[derive(Default)]
 struct State {
@@ -45,25 +49,33 @@ struct State {
     /// The driver has stopped reading until the reader takes what is here.
     paused: Option<Waker>,
     reader_gone: bool,
-    over: Option<Over>,
+    /// Nothing more will come.
+    is_over: bool,
+}
+
+/// What a reader finds.
+pub(crate) enum Taken {
+    Messages,
+    /// Nothing, and nothing will come.
+    Over,
 }
 
 impl Inbox {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing under this lock runs a user's code.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn new(bytes_max: usize) -> Arc<Inbox> {
+        Arc::new(Inbox { state: Mutex::default(), bytes_max })
     }
 
-    /// Takes everything that is there into `batch`, which is empty, or the end if there is nothing and will not be.
-    pub(crate) fn poll_take(
-        &self,
-        batch: &mut VecDeque<Message>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Over>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing under this lock runs a user's code.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes everything that is there into `batch`, which is empty.
+    pub(crate) fn poll_take(&self, batch: &mut VecDeque<Message>, context: &mut Context<'_>) -> Poll<Taken> {
         let mut state = self.lock();
         if state.messages.is_empty() {
-            if let Some(over) = &state.over {
-                return Poll::Ready(Some(over.clone()));
+            if state.is_over {
+                return Poll::Ready(Taken::Over);
             }
             if !state.reader.as_ref().is_some_and(|reader| reader.will_wake(context.waker())) {
                 state.reader = Some(context.waker().clone());
@@ -79,7 +91,7 @@ impl Inbox {
         if let Some(driver) = driver {
             driver.wake();
         }
-        Poll::Ready(None)
+        Poll::Ready(Taken::Messages)
     }
 
     /// The reader goes: what is here and what still comes is nobody's.
@@ -100,17 +112,13 @@ impl Inbox {
 /// The driver's end of the inbox.
 pub(crate) struct InboxSink {
     inbox: Arc<Inbox>,
-    /// The messages of the read at hand.
-    gathered: VecDeque<Message>,
-    gathered_bytes: usize,
     /// What waited after the last hand-over; the reader may have taken it since.
     waiting_bytes: usize,
-    bytes_max: usize,
 }
 
 impl InboxSink {
-    pub(crate) fn new(inbox: Arc<Inbox>, bytes_max: usize) -> Self {
-        InboxSink { inbox, gathered: VecDeque::new(), gathered_bytes: 0, waiting_bytes: 0, bytes_max }
+    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
+        InboxSink { inbox, waiting_bytes: 0 }
     }
 }
 
@@ -119,58 +127,56 @@ impl Sink for InboxSink {
 
     #[inline]
     fn message(&mut self, _socket: &Sender, message: MessageRef<'_>) {
-        self.gathered_bytes += message.as_bytes().len() + MESSAGE_BYTES;
-        if self.gathered.capacity() == 0 {
-            self.gathered = SPARE.take();
-        }
-        self.gathered.push_back(message.to_message());
+        GATHERED.with_borrow_mut(|(gathered, bytes)| {
+            *bytes += message.as_bytes().len() + MESSAGE_BYTES;
+            gathered.push_back(message.to_message());
+        });
     }
 
     fn turn_ended(&mut self) {
-        if self.gathered.is_empty() {
+        let (mut gathered, bytes) = GATHERED.take();
+        if gathered.is_empty() {
+            put_spare(gathered);
             return;
         }
         let mut state = self.inbox.lock();
-        if state.reader_gone {
-            self.gathered.clear();
-            self.gathered_bytes = 0;
-            return;
+        if !state.reader_gone {
+            if state.messages.is_empty() {
+                std::mem::swap(&mut state.messages, &mut gathered);
+            } else {
+                state.messages.append(&mut gathered);
+            }
+            state.bytes += bytes;
         }
-        if state.messages.is_empty() {
-            std::mem::swap(&mut state.messages, &mut self.gathered);
-        } else {
-            state.messages.append(&mut self.gathered);
-        }
-        state.bytes += std::mem::take(&mut self.gathered_bytes);
         self.waiting_bytes = state.bytes;
         let reader = state.reader.take();
         drop(state);
-        put_spare(std::mem::take(&mut self.gathered));
+        gathered.clear();
+        put_spare(gathered);
         if let Some(reader) = reader {
             reader.wake();
         }
     }
 
     fn room(&mut self, driver: &Waker) -> usize {
-        if self.waiting_bytes >= self.bytes_max {
+        if self.waiting_bytes >= self.inbox.bytes_max {
             let mut state = self.inbox.lock();
             self.waiting_bytes = state.bytes;
-            if self.waiting_bytes >= self.bytes_max {
+            if self.waiting_bytes >= self.inbox.bytes_max {
                 if !state.paused.as_ref().is_some_and(|paused| paused.will_wake(driver)) {
                     state.paused = Some(driver.clone());
                 }
                 return 0;
             }
         }
-        self.bytes_max - self.waiting_bytes
+        self.inbox.bytes_max - self.waiting_bytes
     }
 
     fn error(&mut self, _socket: &Sender, _error: &Error) {}
 
-    fn close(&mut self, over: &Over) {
-        self.turn_ended();
+    fn close(&mut self, _over: &Over) {
         let mut state = self.inbox.lock();
-        state.over = Some(over.clone());
+        state.is_over = true;
         let (reader, _driver) = (state.reader.take(), state.paused.take());
         drop(state);
         if let Some(reader) = reader {

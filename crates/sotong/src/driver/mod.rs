@@ -68,16 +68,11 @@ pub(crate) struct Driver<S: Sink> {
     slot: Slot,
     /// When the alarm rings.
     armed: Time,
-    phase: Phase,
+    /// Whether senders know how to wake this task.
+    is_known: bool,
+    /// Whether our direction of the carrier is shut down.
+    has_hung_up: bool,
     guard: Option<Guard>,
-}
-
-enum Phase {
-    /// The owner has not heard of the connection yet; these bytes came with the handshake.
-    New(Box<[u8]>),
-    Running,
-    /// Our direction of the carrier is shut down.
-    HungUp,
 }
 
 /// How the carrier came to its end.
@@ -90,7 +85,7 @@ enum End {
 }
 
 impl<S: Sink> Driver<S> {
-    /// The driver of a connection whose handshake is done; `early` are the bytes that came with it.
+    /// The driver of a connection whose handshake is done.
     pub(crate) fn new(
         connection: Connection,
         transport: Arc<Transport>,
@@ -98,7 +93,6 @@ impl<S: Sink> Driver<S> {
         sink: S,
         clock: Arc<Clock>,
         guard: Guard,
-        early: Vec<u8>,
     ) -> Self {
         Driver {
             connection,
@@ -108,7 +102,8 @@ impl<S: Sink> Driver<S> {
             slot: clock.slot(),
             clock,
             armed: Time::ZERO,
-            phase: Phase::New(early.into()),
+            is_known: false,
+            has_hung_up: false,
             guard: Some(guard),
         }
     }
@@ -120,7 +115,9 @@ impl<S: Sink> Driver<S> {
     /// One turn; ready with the end.
     fn turn(&mut self, context: &mut Context<'_>) -> Poll<End> {
         let corked = Corked::begin(self.shared().address());
-        self.start(context.waker());
+        if !std::mem::replace(&mut self.is_known, true) {
+            self.shared().lock().driver = Some(context.waker().clone());
+        }
         for _ in 0..READS_PER_TURN {
             let now = self.clock.now();
             let unsent = match self.write(&corked, now, context) {
@@ -161,21 +158,16 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    /// In the first turn: the owner hears of the connection, then of the messages that came with the handshake.
-    fn start(&mut self, driver: &Waker) {
-        if !matches!(self.phase, Phase::New(_)) {
-            return;
-        }
-        let Phase::New(mut early) = std::mem::replace(&mut self.phase, Phase::Running) else { return };
-        self.shared().lock().driver = Some(driver.clone());
-        if let Some(sink) = &mut self.sink
-            && catch_unwind(AssertUnwindSafe(|| sink.open(&self.socket))).is_err()
-        {
-            self.panicked();
-        }
+    /// Before the first turn: the owner hears of the connection, then of the messages that came with the handshake.
+    ///
+    /// Not in the turn, because the bytes would cost room in the task for its whole life.
+    pub(crate) fn open(&mut self, mut early: Vec<u8>) {
+        let corked = Corked::begin(self.shared().address());
+        self.tell(|sink, socket| sink.open(socket));
         if !early.is_empty() {
             self.hand_on(&mut early, self.clock.now());
         }
+        corked.flush(|cork| self.shared().queue_corked(cork));
     }
 
     /// Writes what is corked and what waits; returns how much still waits. If some does, the task is woken when
@@ -230,8 +222,8 @@ impl<S: Sink> Driver<S> {
 
     /// Ends our direction, once: what the peer says next is the end of its own.
     fn hang_up(&mut self) {
-        if matches!(self.phase, Phase::Running) && self.connection.hangs_up_first() {
-            self.phase = Phase::HungUp;
+        if !self.has_hung_up && self.connection.hangs_up_first() {
+            self.has_hung_up = true;
             // It fails only where the connection is gone already, which the next read tells.
             let _ = self.transport.shutdown();
         }

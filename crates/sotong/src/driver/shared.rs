@@ -56,7 +56,7 @@ pub(crate) struct Outbound {
     pub(crate) driver: Option<Waker>,
     /// For direct writes in pull form; gone when the connection is over.
     pub(crate) transport: Option<Arc<Transport>>,
-    pub(crate) over: Option<Over>,
+    pub(crate) over: Option<Box<Over>>,
     /// Who waits for what. Most connections have nobody.
     waiting: Option<Box<Waiting>>,
 }
@@ -231,6 +231,13 @@ impl Shared {
         self.reply(|outbox| outbox.ping(payload));
     }
 
+    /// Moves what is corked into the outbox, for a driver that cannot write yet.
+    pub(crate) fn queue_corked(&self, cork: &mut Cork) {
+        let mut outbound = self.lock();
+        outbound.outbox.prepend(cork);
+        self.publish(&outbound);
+    }
+
     fn reply(&self, reply: impl FnOnce(&mut Outbox)) {
         let mut outbound = self.lock();
         if outbound.over.is_none() {
@@ -273,7 +280,7 @@ impl Shared {
     pub(crate) fn poll_over(&self, context: &mut Context<'_>) -> Poll<Over> {
         let mut outbound = self.lock();
         if let Some(over) = &outbound.over {
-            return Poll::Ready(over.clone());
+            return Poll::Ready((**over).clone());
         }
         remember(&mut outbound.waiting.get_or_insert_default().over, context.waker());
         Poll::Pending
@@ -358,7 +365,7 @@ impl Shared {
         if outbound.over.is_some() {
             return;
         }
-        outbound.over = Some(over);
+        outbound.over = Some(Box::new(over));
         outbound.outbox.discard();
         let driver = outbound.driver.take();
         let transport = outbound.transport.take();
@@ -390,7 +397,7 @@ impl Outbound {
 
     /// Why nothing can be sent, as far as that is known.
     pub(crate) fn end_so_far(&self) -> crate::Error {
-        match &self.over {
+        match self.over.as_deref() {
             Some(Over { error: Some(error), .. }) => error.clone(),
             Some(Over { closed, error: None }) => crate::Error::Closed(closed.clone()),
             None => {

@@ -37,14 +37,16 @@ pub(crate) struct Wheel {
     earliest: u64,
 }
 
-#[derive(Default)]
 struct Place {
     waker: Option<Waker>,
-    /// The tick at which it rings, if it is armed.
-    tick: Option<u64>,
+    /// The tick at which it rings, or `NEVER`.
+    tick: u64,
     /// Where it stands in its bucket.
     index: u32,
 }
+
+/// The tick of a place that is not armed.
+const NEVER: u64 = u64::MAX;
 
 fn tick_of(time: Time) -> u64 {
     let ticks = (time - Time::ZERO).as_nanos() / TICK.as_nanos();
@@ -60,7 +62,7 @@ impl Wheel {
         if let Some(slot) = self.free.pop() {
             return slot;
         }
-        self.places.push(Place::default());
+        self.places.push(Place { waker: None, tick: NEVER, index: 0 });
         Slot(
             u32::try_from(self.places.len() - 1)
                 .expect("there are fewer connections than 2^32 file descriptors"),
@@ -101,7 +103,7 @@ impl Wheel {
         self.earliest = self.earliest.min(tick);
         let bucket = &mut self.buckets[(tick % BUCKETS) as usize];
         let place = &mut self.places[slot.0 as usize];
-        place.tick = Some(tick);
+        place.tick = tick;
         place.index = bucket.len() as u32;
         bucket.push(slot);
         self.armed += 1;
@@ -110,7 +112,10 @@ impl Wheel {
 
     fn disarm(&mut self, slot: Slot) {
         let place = &mut self.places[slot.0 as usize];
-        let Some(tick) = place.tick.take() else { return };
+        let tick = std::mem::replace(&mut place.tick, NEVER);
+        if tick == NEVER {
+            return;
+        }
         let index = place.index as usize;
         let bucket = &mut self.buckets[(tick % BUCKETS) as usize];
         bucket.swap_remove(index);
@@ -131,7 +136,7 @@ impl Wheel {
             self.armed -= slots.len();
             for slot in slots {
                 let place = &mut self.places[slot.0 as usize];
-                place.tick = None;
+                place.tick = NEVER;
                 due.extend(place.waker.clone());
             }
             self.current += 1;

@@ -52,9 +52,8 @@ where
         let pull = self.clone();
         Ok(Box::new(move |established| {
             let handlers = established.handlers.clone();
-            let inbox = Arc::<Inbox>::default();
-            let sink = InboxSink::new(inbox.clone(), established.config.inbox_bytes_max);
-            let socket = spawn_driver(established, Form::Pull, sink);
+            let inbox = Inbox::new(established.config.inbox_bytes_max);
+            let socket = spawn_driver(established, Form::Pull, InboxSink::new(inbox.clone()));
             let future = (pull.0)(WebSocket::new(socket.clone(), inbox));
             if let Some(guard) = handlers.enter(usize::MAX) {
                 tokio::spawn(Handler::new(future, socket, guard));
@@ -85,7 +84,9 @@ fn spawn_driver<S: Sink>(established: Established, form: Form, sink: S) -> Sende
     let direct = (form == Form::Pull).then(|| transport.clone());
     let socket = Sender::new(Shared::new(request, peer, config.clone(), form, direct));
     let connection = Connection::new(Side::Server, config, clock.now());
-    tokio::spawn(Driver::new(connection, transport, socket.clone(), sink, clock, guard, early));
+    let mut driver = Driver::new(connection, transport, socket.clone(), sink, clock, guard);
+    driver.open(early);
+    tokio::spawn(driver);
     socket
 }
 
