@@ -123,6 +123,7 @@ async function enter() {
   subscribed = channel;
   people = new Map();
   early = [];
+  messages.ariaBusy = "true"; // fifty old messages at once are not to be read out
   try {
     const [, { presence }, { publications = [], epoch: now }] = await Promise.all([
       hub.request("subscribe", { channel, data: { name }, join_leave: true }),
@@ -150,6 +151,8 @@ async function enter() {
     subscribed = "";
     early = null;
     trouble(error.message);
+  } finally {
+    if (entry === entries) messages.ariaBusy = "false";
   }
 }
 

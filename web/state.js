@@ -33,6 +33,7 @@ export function showState(place, socket) {
     }
     if (state === "closed" && code) text.textContent = words("state_closed_because", { code, reason });
     else if (state !== "waiting") text.textContent = words(`state_${state}`);
+    text.title = text.textContent;
     button.hidden = state !== "waiting" && state !== "closed";
     button.textContent = words(state === "closed" ? "retry_again" : "retry_now");
   };

@@ -157,3 +157,49 @@ fn a_slow_reader_is_disconnected_and_nobody_else_suffers() {
     assert!(received < sent);
     assert_eq!(quick.ask(json!({"ping": {}})).0, json!({"ping": {}}));
 }
+
+/// Eight clients on four threads talk at the same time: everybody hears everything, in the one order.
+#[test]
+fn everybody_hears_everything_in_one_order() {
+    const PEERS: usize = 8;
+    const WORDS: usize = 200;
+    let program = Program::serve(&["--threads", "4"]);
+    let everybody_is_in = std::sync::Barrier::new(PEERS);
+    let heard: Vec<Vec<String>> = std::thread::scope(|scope| {
+        let talking: Vec<_> = (0..PEERS)
+            .map(|number| {
+                let (program, everybody_is_in) = (&program, &everybody_is_in);
+                scope.spawn(move || {
+                    let mut peer = program.peer("/ws?sub=chat:crowd");
+                    peer.next();
+                    everybody_is_in.wait();
+                    for word in 0..WORDS {
+                        let data = format!("{number}.{word}");
+                        let publish = json!({"channel": "chat:crowd", "data": data});
+                        peer.send(&json!({"id": word + 1, "publish": publish}).to_string());
+                    }
+                    let (mut words, mut replies) = (Vec::new(), 0);
+                    while words.len() < PEERS * WORDS || replies < WORDS {
+                        let heard = peer.next();
+                        if heard["publish"].is_object() {
+                            replies += 1;
+                            assert_eq!(heard["id"], replies, "replies come in the order of the commands");
+                        } else {
+                            let publication = &heard["push"]["pub"];
+                            assert_eq!(publication["offset"], words.len() + 1, "no gap");
+                            words.push(publication["data"].as_str().unwrap().to_owned());
+                        }
+                    }
+                    words
+                })
+            })
+            .collect();
+        talking.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(heard.iter().all(|words| *words == heard[0]), "the order is the same for everybody");
+    for number in 0..PEERS {
+        let own: Vec<_> = heard[0].iter().filter(|word| word.starts_with(&format!("{number}."))).collect();
+        let expected: Vec<String> = (0..WORDS).map(|word| format!("{number}.{word}")).collect();
+        assert!(own.into_iter().eq(&expected), "each one's words are in the order in which they were said");
+    }
+}

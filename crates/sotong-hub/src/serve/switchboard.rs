@@ -57,6 +57,7 @@ impl Switchboard {
         self.input(|inner| {
             let session = inner.hub.open(ClientId::new(random), &channels, now(), &mut inner.outputs);
             inner.sockets.insert(session, socket.clone());
+            tracing::debug!(peer = %socket.peer_addr(), %session, sessions = inner.sockets.len(), "opened");
             Seat(session)
         })
     }
@@ -75,6 +76,7 @@ impl Switchboard {
     pub(super) fn close(&self, seat: &Seat) {
         self.input(|inner| {
             inner.sockets.remove(&seat.0);
+            tracing::debug!(session = %seat.0, sessions = inner.sockets.len(), "closed");
             inner.hub.close(seat.0, &mut inner.outputs);
         });
     }
