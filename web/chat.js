@@ -165,6 +165,11 @@ hub.addEventListener("connect", () => {
   enter();
 });
 
+socket.addEventListener("state", () => {
+  const { state, code, reason } = socket;
+  if (state === "closed") trouble(words("state_closed_because", { code, reason }));
+});
+
 hub.addEventListener("push", ({ detail: { channel, pub, join, leave } }) => {
   if (channel !== subscribed) return;
   if (pub && early) early.push(pub);

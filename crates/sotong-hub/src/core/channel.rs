@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use sotong::Text;
+use sotong_proto::Text;
 
 use super::history::{Order, Unrecoverable};
 use super::{Epoch, History, JoinLeave, Limits, Member, Presence, SessionId, Timestamp};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sotong::Text;
+use sotong_proto::Text;
 
 use super::{Channel, ChannelName, ClientId, Epoch, JoinLeave, Limits, Member, Rules, Session, SessionId};
 use crate::wire::{
