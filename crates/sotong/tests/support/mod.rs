@@ -168,10 +168,11 @@ impl Peer {
     /// Everything up to the server's Close, and its code; then answers it and waits for the end of the stream.
     pub async fn expect_close(&mut self) -> (u16, String) {
         loop {
-            let frame = self.next().await.expect("a close frame before the end of the stream");
-            if frame.opcode == CLOSE {
-                let code = frame.close_code().unwrap_or(1005);
-                let reason = String::from_utf8(frame.payload[2.min(frame.payload.len())..].to_vec()).expect("UTF-8");
+            let received = self.next().await.expect("a close frame before the end of the stream");
+            if received.opcode == CLOSE {
+                let code = received.close_code().unwrap_or(1005);
+                let reason = received.payload[2.min(received.payload.len())..].to_vec();
+                let reason = String::from_utf8(reason).expect("a reason is UTF-8");
                 // The server may have gone already; that is its right.
                 let _ = self.stream.write_all(&frame(CLOSE, true, &code.to_be_bytes())).await;
                 self.expect_end().await;
