@@ -340,8 +340,8 @@ async function say() {
 
 text.addEventListener("input", fit);
 text.addEventListener("keydown", (event) => {
-  // While a syllable is being composed, Enter ends the syllable.
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  // While a syllable is being composed, Enter ends the syllable. (Safari says so by the key code alone.)
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
   event.preventDefault();
   say();
 });

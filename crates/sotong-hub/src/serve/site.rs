@@ -20,10 +20,12 @@ macro_rules! file {
     };
 }
 
-static SITE: [(&str, File); 14] = [
+static SITE: [(&str, File); 16] = [
     ("/", file!(HTML, "index.html")),
     ("/chat", file!(HTML, "chat.html")),
     ("/style.css", file!(STYLE, "style.css")),
+    ("/home.css", file!(STYLE, "home.css")),
+    ("/chat.css", file!(STYLE, "chat.css")),
     ("/favicon.svg", file!(IMAGE, "favicon.svg")),
     ("/favicon.ico", file!(IMAGE, "favicon.svg")),
     ("/index.js", file!(SCRIPT, "index.js")),
