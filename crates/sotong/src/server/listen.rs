@@ -15,13 +15,17 @@ pub(super) fn listen(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
         return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "the name stands for no address"));
     }
     let one_of_many = addresses.len() > 1;
-    addresses
-        .iter()
-        .map(|address| {
-            listen_on(*address, one_of_many)
-                .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
-        })
-        .collect()
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for (index, address) in addresses.iter().enumerate() {
+        // A name may stand for the same address twice, when it is twice in /etc/hosts.
+        if address.port() != 0 && addresses[..index].contains(address) {
+            continue;
+        }
+        let listener = listen_on(*address, one_of_many)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
 }
 
 fn listen_on(address: SocketAddr, one_of_many: bool) -> io::Result<TcpListener> {
