@@ -15,6 +15,9 @@ use super::live::Guard;
 use super::serve::{Stop, wait_for_the_end};
 use crate::driver::clock::Clock;
 
+/// How much longer than its wait for connections a thread may take to end.
+const TEARDOWN: Duration = Duration::from_secs(1);
+
 /// The threads, and the way to each.
 pub(super) struct Workers {
     threads: Vec<Worker>,
@@ -51,8 +54,10 @@ impl Workers {
         }
     }
 
-    /// Closes all connections, spread over the window, and waits for the threads.
+    /// Closes all connections, spread over the window, and waits for the threads, in bounded time.
     pub(super) async fn stop(self, stop: Stop) {
+        // The threads hold the time themselves, unless a handler blocks one.
+        let wait = stop.wait.saturating_add(TEARDOWN);
         let mut stopped = Vec::new();
         for worker in self.threads {
             drop(worker.incoming);
@@ -60,12 +65,17 @@ impl Workers {
             let _ = worker.stop.send(stop);
             stopped.push((worker.ended, worker.thread));
         }
-        for (ended, thread) in stopped {
-            // Dropped at the thread's end, also when it panics.
-            let _ = ended.await;
-            if thread.join().is_err() {
-                tracing::error!("a worker thread panicked");
+        let all_ended = async {
+            for (ended, thread) in stopped {
+                // Dropped at the thread's end, also when it panics.
+                let _ = ended.await;
+                if thread.join().is_err() {
+                    tracing::error!("a worker thread panicked");
+                }
             }
+        };
+        if tokio::time::timeout(wait, all_ended).await.is_err() {
+            tracing::error!("a worker thread is blocked by a handler; it was left behind");
         }
     }
 }
