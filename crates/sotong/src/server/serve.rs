@@ -74,7 +74,11 @@ impl Serve {
     /// When `signal` is ready: stops accepting, closes every connection with 1001, spread over the
     /// [window](Self::with_shutdown_window), waits for the peers' answers, and ends.
     ///
-    /// The wait is bounded: by the window, [`close_timeout`](crate::Config::close_timeout) and one second.
+    /// The wait is bounded: by the window, [`close_timeout`](crate::Config::close_timeout) and one second, and one
+    /// second more for a worker thread that a handler blocks.
+    ///
+    /// Handshakes that are under way are dropped, and so are streams that
+    /// [`with_pages`](Server::with_pages) was given.
     pub fn with_graceful_shutdown(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
         self.stop = Box::pin(signal);
         self
@@ -97,7 +101,8 @@ impl Serve {
         let Serve { server, launch, threads, stop, window, handle, mut handed } = self;
         drop(handle);
         let (shutting_down, shutdown) = watch::channel(false);
-        let stopping = Stop { window, wait: window + server.settings.config.close_timeout + LAST_WORDS };
+        let wait = window.saturating_add(server.settings.config.close_timeout).saturating_add(LAST_WORDS);
+        let stopping = Stop { window, wait };
         let admission = Arc::new(Admission {
             settings: server.settings,
             launch,
@@ -125,6 +130,8 @@ impl Serve {
             }
         }
         drop(server.listeners);
+        // From now on `Handle::accept` says that the server is gone.
+        drop(handed);
         // Handshakes end with it.
         let _ = shutting_down.send(true);
         match at_work.0.take() {
@@ -216,8 +223,10 @@ pub struct Handle {
 impl Handle {
     /// Takes a connection through its handshake and serves it. `read` are the bytes that were read from it already.
     ///
+    /// What was handed over before the server is awaited waits for that. The limits of the server hold for it too.
+    ///
     /// # Errors
-    /// When the server is gone, or the stream is not connected.
+    /// When the server is gone or shuts down, or the stream is not connected. The stream is dropped then.
     pub fn accept(&self, stream: TcpStream, read: Vec<u8>) -> io::Result<()> {
         let peer = stream.peer_addr()?;
         self.streams
