@@ -2,13 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use sotong_proto::handshake::{Accepted, Offer, Progress, Refusal, ServerHandshake};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{timeout, timeout_at};
 
 use super::launch::{Established, Launch, Start};
 use super::live::{Guard, Live};
@@ -72,53 +73,53 @@ impl Admission {
         stream.set_nodelay(true)?;
         let handshake = ServerHandshake::new(&self.settings.config, clock.now());
         let deadline = clock.instant(handshake.deadline());
-        let answer = match timeout_at(deadline, read_head(&mut stream, handshake, read)).await {
+        let refusal = match timeout_at(deadline, read_head(&mut stream, handshake, read)).await {
             Ok(head) => match head? {
-                Head::WebSocket(offer) => match self.decide(offer) {
+                Head::WebSocket(offer) => match self.decide(offer, peer) {
                     Ok(decided) => {
                         let write = stream.write_all(&decided.accepted.response);
                         timeout_at(deadline, write).await??;
                         self.start(decided, stream, peer, clock);
                         return Ok(());
                     }
-                    Err(answer) => answer,
+                    Err(refusal) => refusal,
                 },
                 Head::Page(read) => match &self.settings.pages {
                     Some(pages) => {
                         pages(stream, read, peer).await;
                         return Ok(());
                     }
-                    None => Refusal::upgrade_required().to_bytes(),
+                    // RFC 9110, section 9.3.2: no body in the answer to HEAD.
+                    None if read.starts_with(b"HEAD ") => Refusal::new(426, ""),
+                    None => Refusal::upgrade_required(),
                 },
-                Head::Refused(refusal) => refusal.to_bytes(),
+                Head::Refused(refusal) => refusal,
             },
-            Err(_elapsed) => Refusal::head_too_late().to_bytes(),
+            Err(_elapsed) => Refusal::head_too_late(),
         };
-        let linger = Instant::now() + self.settings.config.close_timeout;
-        timeout_at(linger, refuse(stream, &answer)).await?
+        tracing::debug!(%peer, status = refusal.status(), why = ?refusal.body(), "a handshake was refused");
+        timeout(self.settings.config.close_timeout, refuse(stream, &refusal.to_bytes())).await?
     }
 
-    /// All decisions about an offer. An error is the answer that refuses it.
-    fn decide(&self, offer: Offer) -> Result<Decided, Vec<u8>> {
+    /// All decisions about an offer.
+    fn decide(&self, offer: Offer, peer: SocketAddr) -> Result<Decided, Refusal> {
         let request = offer.request();
         let max = self.settings.connections_max;
-        let decided = self.settings.decide(request).and_then(|accept| {
+        // The hook and the factory are the application's. What panics there is this request's loss only.
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            let accept = self.settings.decide(request)?;
             let guard = self.connections.enter(max).ok_or_else(|| Refusal::too_many_connections(max))?;
             Ok((accept, self.launch.prepare(request)?, guard))
-        });
-        match decided {
-            Ok((accept, start, guard)) => match offer.accept(accept) {
-                Ok(accepted) => Ok(Decided { accepted, start, guard }),
-                Err(error) => {
-                    tracing::error!(%error, "the server's hook accepted a request in a way that cannot be answered");
-                    Err(Refusal::from(error).to_bytes())
-                }
-            },
-            Err(refusal) => {
-                tracing::debug!(status = refusal.status(), why = ?refusal.body(), "a handshake was refused");
-                Err(offer.refuse(refusal))
-            }
-        }
+        }));
+        let (accept, start, guard) = decided.unwrap_or_else(|_| {
+            tracing::error!(%peer, "the server's hook or factory panicked; the request is refused with 500");
+            Err(Refusal::new(500, "internal error\n"))
+        })?;
+        let accepted = offer.accept(accept).map_err(|error| {
+            tracing::error!(%peer, %error, "the server's hook accepted a request in a way that cannot be answered");
+            Refusal::from(error)
+        })?;
+        Ok(Decided { accepted, start, guard })
     }
 
     fn start(&self, decided: Decided, stream: TcpStream, peer: SocketAddr, clock: Arc<Clock>) {

@@ -1,10 +1,11 @@
 //! From an accepted handshake to a running connection, in each form.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use sotong_proto::handshake::{Refusal, Request};
-use sotong_proto::{Closed, Config, Connection, MessageRef, Side};
+use sotong_proto::{CloseCode, Closed, Config, Connection, MessageRef, Side};
 
 use crate::driver::clock::Clock;
 use crate::driver::inbox::{Inbox, InboxSink};
@@ -54,7 +55,14 @@ where
             let handlers = established.handlers.clone();
             let inbox = Inbox::new(established.config.inbox_bytes_max);
             let socket = spawn_driver(established, Form::Pull, InboxSink::new(inbox.clone()));
-            let future = (pull.0)(WebSocket::new(socket.clone(), inbox));
+            let web_socket = WebSocket::new(socket.clone(), inbox);
+            // Before there is a future, what panics is the closure that makes it.
+            let Ok(future) = catch_unwind(AssertUnwindSafe(|| (pull.0)(web_socket))) else {
+                let peer = socket.peer_addr();
+                tracing::error!(%peer, "the handler of a connection panicked; it is closed with 1011");
+                socket.close(CloseCode::INTERNAL_ERROR, "internal error");
+                return;
+            };
             if let Some(guard) = handlers.enter(usize::MAX) {
                 tokio::spawn(Handler::new(future, socket, guard));
             }

@@ -61,13 +61,13 @@ pub struct Server {
 
 impl Server {
     /// Listens on every address that `addresses` stands for: one, a list, or a host name. Port 0 lets the system
-    /// choose; [`local_addr`](Self::local_addr) tells.
+    /// choose, for each address anew; [`local_addrs`](Self::local_addrs) tells.
     ///
-    /// Raises the process's soft limit of open files to its hard limit, once, and says so by `tracing`: each
-    /// connection is a file.
+    /// The first server of a process raises its soft limit of open files to the hard limit and says so by
+    /// `tracing`: each connection is a file.
     ///
     /// # Errors
-    /// When an address cannot be listened on. The error names it.
+    /// When an address cannot be listened on; the error names it. When a name stands for no address.
     pub async fn bind(addresses: impl ToSocketAddrs) -> io::Result<Server> {
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host(addresses).await?.collect();
         Ok(Server { listeners: listen::listen(&addresses)?, ..Server::detached() })
@@ -160,7 +160,11 @@ impl Server {
         self
     }
 
-    /// The most connections at a time; one more is refused with 503. Default: 100,000.
+    /// The most WebSockets at a time; one more is refused with 503. Default: 100,000.
+    ///
+    /// Handshakes may take the places that are free, and an eighth of the limit more (64 at least), so that there is
+    /// somebody to tell the 503; connections beyond that are dropped when they are accepted. A stream that
+    /// [`with_pages`](Self::with_pages) was given counts as a handshake.
     ///
     /// The process's limit of open files is another limit, and the system's memory for sockets a third.
     #[must_use]
@@ -171,6 +175,9 @@ impl Server {
 
     /// Sees each request for a WebSocket, after the checks above, and accepts or refuses it: with a sub-protocol
     /// and headers, or with a status and a body.
+    ///
+    /// It must not block. If it panics, or accepts with a sub-protocol that was not offered, the request is refused
+    /// with 500.
     #[must_use]
     pub fn with_hook(
         mut self,
@@ -182,6 +189,9 @@ impl Server {
 
     /// Hands connections on that begin with a plain HTTP request, with the bytes that were read already: to an HTTP
     /// server of yours on the same port. Default: they are answered with 426.
+    ///
+    /// Deadlines are then that server's business. Until the future ends the stream counts as a handshake (see
+    /// [`with_connections_max`](Self::with_connections_max)); a shutdown drops it.
     #[must_use]
     pub fn with_pages<F>(
         mut self,
@@ -206,6 +216,9 @@ impl Server {
     }
 
     /// Serves in the event form: `make` sees each request and makes the value whose methods are called, or refuses.
+    ///
+    /// It is called last, when the request has passed all else; if it panics, the request is refused with 500. If the
+    /// peer goes before it has its answer, the value is dropped without a call.
     pub fn serve_events<M, E>(self, make: M) -> Serve
     where
         M: Fn(&Request) -> Result<E, Refusal> + Send + Sync + 'static,
