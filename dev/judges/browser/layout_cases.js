@@ -71,6 +71,7 @@ module.exports = [
       await person.page.goto(`${world.target.http}/${place}`);
       await person.isConnected();
       assert.equal(await person.page.evaluate(() => document.documentElement.lang), 'ko');
+      if (place === 'chat') await person.reads('We are back');
       await fitsAndIsKept(world, person, `${name}-${width}-korean`);
       await person.leaves();
     },
