@@ -13,7 +13,8 @@ use crate::message::Text;
 /// ```
 /// use sotong_proto::CloseCode;
 ///
-/// assert_eq!(CloseCode::new(4000).map(u16::from), Some(4000));
+/// const KICKED: CloseCode = CloseCode::new(4000).unwrap();
+/// assert_eq!(u16::from(KICKED), 4000);
 /// assert_eq!(CloseCode::new(1005), None);
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,8 +47,13 @@ impl CloseCode {
     pub const BAD_GATEWAY: CloseCode = CloseCode(1014);
 
     /// The code, or `None` if it must not stand in a Close frame.
-    pub fn new(code: u16) -> Option<Self> {
-        matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999).then_some(CloseCode(code))
+    ///
+    /// Constant, so that an application's codes can be constants: `CloseCode::new(4001).unwrap()`.
+    pub const fn new(code: u16) -> Option<Self> {
+        match code {
+            1000..=1003 | 1007..=1014 | 3000..=4999 => Some(CloseCode(code)),
+            _ => None,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::{FusedStream, Stream};
@@ -88,7 +88,14 @@ impl WebSocket {
         if self.ended {
             return Poll::Ready(Ok(None));
         }
-        match ready!(self.inbox.poll_take(&mut self.batch, context)) {
+        let Poll::Ready(taken) = self.inbox.poll_take(&mut self.batch, context) else {
+            // Everything that came is answered as far as it ever will be: a Close that waited for that may go.
+            if self.socket.shared().is_held() {
+                self.socket.shared().release_close();
+            }
+            return Poll::Pending;
+        };
+        match taken {
             Taken::Messages => {
                 *self.may_write.get_mut() = true;
                 Poll::Ready(Ok(self.batch.pop_front()))

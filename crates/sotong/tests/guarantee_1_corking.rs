@@ -13,7 +13,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Many messages in one segment; the answers' bytes, as one read finds them.
 async fn burst(peer: &mut support::Peer, count: usize) -> usize {
-    let burst: Vec<u8> = (0..count).flat_map(|index| frame(TEXT, true, format!("{index:04}").as_bytes())).collect();
+    let burst: Vec<u8> =
+        (0..count).flat_map(|index| frame(TEXT, true, format!("{index:04}").as_bytes())).collect();
     peer.raw(&burst).await;
     let mut answers = vec![0; count * 16];
     soon(peer.stream.read(&mut answers)).await.expect("an answer comes")
@@ -211,7 +212,10 @@ async fn a_peer_that_does_not_read_gets_everything_when_it_reads() {
     peer.stream.readable().await.expect("it has begun");
     for index in 0..COUNT {
         let frame = peer.next().await.expect("all frames come");
-        assert!(frame.payload.len() == BYTES && frame.payload.iter().all(|byte| *byte == index as u8), "{index}");
+        assert!(
+            frame.payload.len() == BYTES && frame.payload.iter().all(|byte| *byte == index as u8),
+            "{index}"
+        );
     }
     soon(sent.1.notified()).await;
     assert_eq!(sent.0.load(Ordering::Relaxed), COUNT);

@@ -173,7 +173,9 @@ impl Connection {
         let expired = |timer, connection: &Connection| connection.timers.is_due(timer, now);
         if expired(Timer::Close, self) {
             self.timers.clear(Timer::Close);
-            return self.fail(Timeout::Close.into(), now, replies);
+            // With Closes both ways it is merely TCP that the peer leaves open.
+            let error = self.fail(Timeout::Close.into(), now, replies);
+            return error.filter(|_| matches!(self.ending, Ending::Failed(_)));
         }
         if expired(Timer::Write, self) {
             self.timers.clear(Timer::Write);

@@ -48,6 +48,8 @@ struct State {
     reader: Option<Waker>,
     /// The driver has stopped reading until the reader takes what is here.
     paused: Option<Waker>,
+    /// The reader works through a batch; it is through when it comes back for more.
+    is_reading: bool,
     reader_gone: bool,
     /// Nothing more will come.
     is_over: bool,
@@ -73,6 +75,7 @@ impl Inbox {
     /// Takes everything that is there into `batch`, which is empty.
     pub(crate) fn poll_take(&self, batch: &mut VecDeque<Message>, context: &mut Context<'_>) -> Poll<Taken> {
         let mut state = self.lock();
+        state.is_reading = !state.messages.is_empty();
         if state.messages.is_empty() {
             if state.is_over {
                 return Poll::Ready(Taken::Over);
@@ -156,6 +159,11 @@ impl Sink for InboxSink {
         if let Some(reader) = reader {
             reader.wake();
         }
+    }
+
+    fn is_through(&self) -> bool {
+        let state = self.inbox.lock();
+        state.reader_gone || state.messages.is_empty() && !state.is_reading
     }
 
     fn room(&mut self, driver: &Waker) -> usize {

@@ -42,12 +42,19 @@ const READS_PER_TURN: usize = 4;
 /// With more than this waiting to be sent, reading stops: a peer that does not take answers gets no questions in.
 const UNSENT_BYTES_MAX: usize = 64 * 1024;
 
+/// How long the core's Close waits for a pulling application to answer the messages that came before it.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
 /// Where a connection's events go.
 pub(crate) trait Sink: Send + 'static {
     fn open(&mut self, socket: &Sender);
     fn message(&mut self, socket: &Sender, message: MessageRef<'_>);
     /// The messages of one read are through.
     fn turn_ended(&mut self) {}
+    /// Whether the application has had its chance to answer every message.
+    fn is_through(&self) -> bool {
+        true
+    }
     /// How many bytes may be read now; at 0 it wakes `driver` when there is room again.
     fn room(&mut self, driver: &Waker) -> usize {
         let _ = driver;
@@ -120,6 +127,7 @@ impl<S: Sink> Driver<S> {
         }
         for _ in 0..READS_PER_TURN {
             let now = self.clock.now();
+            self.release_close(now);
             let unsent = match self.write(&corked, now, context) {
                 Ok(unsent) => unsent,
                 Err(error) => return Poll::Ready(End::Failed(error)),
@@ -127,7 +135,7 @@ impl<S: Sink> Driver<S> {
             self.look_at_deadlines(now);
             match self.connection.carrier() {
                 CarrierState::Drop => return Poll::Ready(End::Dropped),
-                CarrierState::Finish if unsent == 0 && !self.shared().is_queued() => self.hang_up(),
+                CarrierState::Finish if unsent == 0 => self.hang_up(),
                 CarrierState::Finish | CarrierState::Run => {}
             }
             let room = self.room(unsent, context.waker());
@@ -140,7 +148,7 @@ impl<S: Sink> Driver<S> {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Failed(error)),
                 // What a deadline has queued just now is to be written first.
-                Poll::Pending if unsent == 0 && self.shared().is_queued() => continue,
+                Poll::Pending if unsent == 0 && self.has_more_to_write() => continue,
                 Poll::Pending => return self.wait(context),
             }
             match self.read(room, now) {
@@ -204,6 +212,21 @@ impl<S: Sink> Driver<S> {
         result.map(|()| unsent)
     }
 
+    /// Sends the Close that was held back, when the application is through with what came before it, or late.
+    fn release_close(&mut self, now: Time) {
+        if let Some(until) = self.shared().held_until()
+            && (until <= now || self.sink.as_ref().is_none_or(Sink::is_through))
+        {
+            self.shared().release_close();
+        }
+    }
+
+    /// Whether a deadline has queued something since the last write.
+    fn has_more_to_write(&self) -> bool {
+        self.shared().is_queued()
+            || self.shared().is_held() && self.sink.as_ref().is_none_or(Sink::is_through)
+    }
+
     /// Tells the core of time that has passed, and of a Close that the application or a shutdown has sent.
     fn look_at_deadlines(&mut self, now: Time) {
         if self.clock.shutdown_due(self.slot).is_some_and(|due| due <= now) {
@@ -213,16 +236,17 @@ impl<S: Sink> Driver<S> {
             self.connection.close_sent(now);
         }
         if self.connection.deadline().is_some_and(|due| due <= now) {
-            let mut answers = Answers(self.socket.shared());
+            let mut answers = Answers { shared: self.socket.shared(), now };
             if let Some(error) = self.connection.handle_timeout(now, &mut answers) {
                 self.tell(|sink, socket| sink.error(socket, &error.into()));
             }
         }
     }
 
-    /// Ends our direction, once: what the peer says next is the end of its own.
+    /// Ends our direction, once, when our Close is out: what the peer says next is the end of its own.
     fn hang_up(&mut self) {
-        if !self.has_hung_up && self.connection.hangs_up_first() {
+        let is_out = self.shared().is_closing() && !self.shared().is_queued();
+        if is_out && !self.has_hung_up && self.connection.hangs_up_first() {
             self.has_hung_up = true;
             // It fails only where the connection is gone already, which the next read tells.
             let _ = self.transport.shutdown();
@@ -259,7 +283,7 @@ impl<S: Sink> Driver<S> {
         let mut received = connection.receive(bytes, now);
         let mut panicked = false;
         let mut read_all = AssertUnwindSafe(|sink: &mut Option<S>| {
-            let mut answers = Answers(socket.shared());
+            let mut answers = Answers { shared: socket.shared(), now };
             while let Some(event) = received.next(&mut answers) {
                 match (event, &mut *sink) {
                     (Event::Message(message), Some(sink)) => sink.message(socket, message),
@@ -283,9 +307,9 @@ impl<S: Sink> Driver<S> {
 
     /// Sets the alarm and waits.
     fn wait(&mut self, context: &Context<'_>) -> Poll<End> {
-        let due =
-            [self.connection.deadline(), self.clock.shutdown_due(self.slot)].into_iter().flatten().min();
-        let due = due.unwrap_or(Time::ZERO + Duration::MAX);
+        let dues =
+            [self.connection.deadline(), self.shared().held_until(), self.clock.shutdown_due(self.slot)];
+        let due = dues.into_iter().flatten().min().unwrap_or(Time::ZERO + Duration::MAX);
         if due < self.armed || self.armed <= self.clock.now() {
             self.armed = self.clock.arm(self.slot, due, context.waker());
         }
@@ -355,18 +379,21 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 /// What the core has to say, on its way out: pongs to the cork where that is allowed, the rest under the lock.
-struct Answers<'a>(&'a Shared);
+struct Answers<'a> {
+    shared: &'a Shared,
+    now: Time,
+}
 
 impl Replies for Answers<'_> {
     fn pong(&mut self, payload: &[u8]) {
-        self.0.pong_out(payload);
+        self.shared.pong_out(payload);
     }
 
     fn ping(&mut self, payload: &[u8]) {
-        self.0.ping_out(payload);
+        self.shared.ping_out(payload);
     }
 
     fn close(&mut self, close: Close, first: Initiator) {
-        self.0.close(close, first);
+        self.shared.close_out(close, first, self.now + LAST_ANSWERS);
     }
 }

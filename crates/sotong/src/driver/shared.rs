@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sotong_proto::handshake::Request;
-use sotong_proto::{Close, Closed, Config, Cork, Initiator, Outbox, Refused, Replies};
+use sotong_proto::{Close, Closed, Config, Cork, Initiator, Outbox, Refused, Replies, Time};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -27,6 +27,8 @@ const QUEUED: u8 = 1;
 const CLOSING: u8 = 2;
 /// Somebody waits for a flush.
 const FLUSHING: u8 = 4;
+/// A Close of the core is held back.
+const HELD: u8 = 8;
 
 /// One allocation per connection, behind every `Sender`.
 pub(crate) struct Shared {
@@ -57,8 +59,17 @@ pub(crate) struct Outbound {
     /// For direct writes in pull form; gone when the connection is over.
     pub(crate) transport: Option<Arc<Transport>>,
     pub(crate) over: Option<Box<Over>>,
+    held: Option<Box<Held>>,
     /// Who waits for what. Most connections have nobody.
     waiting: Option<Box<Waiting>>,
+}
+
+/// A Close that the core wants to send while answers to messages before it may still come.
+struct Held {
+    close: Close,
+    first: Initiator,
+    /// When it is sent at the latest.
+    until: Time,
 }
 
 /// How it ended.
@@ -95,7 +106,7 @@ impl Shared {
     ) -> Arc<Shared> {
         let outbox_bytes_max = config.outbox_bytes_max;
         let outbox = Outbox::server(config);
-        let outbound = Outbound { outbox, driver: None, transport, over: None, waiting: None };
+        let outbound = Outbound { outbox, driver: None, transport, over: None, held: None, waiting: None };
         Arc::new(Shared {
             request,
             peer,
@@ -139,7 +150,8 @@ impl Shared {
         } else {
             0
         };
-        self.flags.store(queued | closing | flushing, Ordering::Release);
+        let held = if outbound.held.is_some() { HELD } else { 0 };
+        self.flags.store(queued | closing | flushing | held, Ordering::Release);
     }
 
     /// Queues or corks a message.
@@ -168,12 +180,50 @@ impl Shared {
         }
     }
 
+    /// The core closes. In pull form its Close waits for the answers to the messages before it, until `until`.
+    pub(crate) fn close_out(&self, close: Close, first: Initiator, until: Time) {
+        if self.form == Form::Events {
+            self.close(close, first);
+            return;
+        }
+        let mut outbound = self.lock();
+        if !outbound.is_closing() && outbound.held.is_none() {
+            outbound.held = Some(Box::new(Held { close, first, until }));
+            self.publish(&outbound);
+        }
+    }
+
+    /// Whether a Close of the core is held back, seen without the lock.
+    pub(crate) fn is_held(&self) -> bool {
+        self.flags.load(Ordering::Acquire) & HELD != 0
+    }
+
+    /// When the Close that is held back goes out at the latest.
+    pub(crate) fn held_until(&self) -> Option<Time> {
+        if !self.is_held() {
+            return None;
+        }
+        self.lock().held.as_ref().map(|held| held.until)
+    }
+
+    /// Sends the Close that is held back, if there is one.
+    pub(crate) fn release_close(&self) {
+        if let Some(held) = { self.lock().held.take() } {
+            self.close(held.close, held.first);
+        }
+    }
+
     /// Queues a Close; false if one was sent before, or the connection is over.
     pub(crate) fn close(&self, close: Close, first: Initiator) -> bool {
         let mut outbound = self.lock();
         if outbound.is_closing() {
             return false;
         }
+        // The one that is held back was first.
+        let (close, first) = match outbound.held.take() {
+            Some(held) => (held.close, held.first),
+            None => (close, first),
+        };
         outbound.outbox.close(close, first);
         self.publish(&outbound);
         let senders = outbound.take_waiting_for_room();

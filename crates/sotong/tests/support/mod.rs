@@ -1,5 +1,5 @@
 //! A peer for tests: a socket and a frame codec that share nothing with the library's own.
-#![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 use std::future::IntoFuture;
 use std::net::SocketAddr;
@@ -64,7 +64,10 @@ pub async fn server(config: Config) -> (Server, SocketAddr) {
 }
 
 /// A server in event form on port 0.
-pub async fn events<E: Events>(config: Config, make: impl Fn(&Request) -> E + Send + Sync + 'static) -> Running {
+pub async fn events<E: Events>(
+    config: Config,
+    make: impl Fn(&Request) -> E + Send + Sync + 'static,
+) -> Running {
     let (server, address) = server(config).await;
     Running::start(address, server.serve_events(move |request: &Request| Ok::<_, Refusal>(make(request))))
 }

@@ -1,0 +1,148 @@
+//! Guarantee 5: what waits is bounded, and nothing is lost silently. (The limits of the core have their tests there.)
+
+mod support;
+
+use std::time::Duration;
+
+use sotong::{Config, Error, Events, MessageRef, PeerError, Sender, Timeout, TrySendError, WebSocket};
+use support::{BINARY, TEXT, frame, soon};
+use tokio::sync::mpsc;
+
+/// A server of one form that hands its senders to the test.
+struct HandsOut(mpsc::UnboundedSender<Sender>);
+
+impl Events for HandsOut {
+    fn open(&mut self, socket: &Sender) {
+        self.0.send(socket.clone()).expect("the test takes it");
+    }
+    fn message(&mut self, socket: &Sender, message: MessageRef<'_>) {
+        socket.try_send(message).expect("there is room");
+    }
+}
+
+/// A connection whose peer does not read, with the kernel's buffers full.
+async fn stuck(
+    server: &support::Running,
+    senders: &mut mpsc::UnboundedReceiver<Sender>,
+) -> (support::Peer, Sender) {
+    let peer = server.connect().await;
+    let sender = soon(senders.recv()).await.expect("a connection opened");
+    let chunk = vec![0; 64 * 1024];
+    loop {
+        match sender.try_send(&chunk[..]) {
+            Ok(()) => tokio::task::yield_now().await,
+            Err(TrySendError::Full(_)) => {
+                // Full now; still full when the driver has had its turns?
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+                if sender.try_send(&chunk[..]).is_err() {
+                    return (peer, sender);
+                }
+            }
+            Err(TrySendError::Closed(_)) => panic!("nobody has closed"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_outbox_hands_the_message_back_and_takes_it_when_there_is_room() {
+    let config = Config::default().with_outbox_bytes_max(256 * 1024);
+    let (hand_out, mut senders) = mpsc::unbounded_channel();
+    let server = support::events(config, move |_| HandsOut(hand_out.clone())).await;
+    let (mut peer, sender) = stuck(&server, &mut senders).await;
+    assert!(sender.buffered_bytes() <= 256 * 1024, "{}", sender.buffered_bytes());
+    let room = 256 * 1024 - sender.buffered_bytes();
+    // One byte more than fits, with its header of four or ten bytes.
+    let header = if room > 65535 { 10 } else { 4 };
+    let refused = sender.try_send("x".repeat(room - header + 1)).expect_err("one byte past the limit");
+    assert!(refused.is_full());
+    assert_eq!(refused.into_message().len(), room - header + 1);
+    sender.try_send("x".repeat(room - header)).expect("at the limit");
+    assert_eq!(sender.buffered_bytes(), 256 * 1024);
+
+    let waiting = tokio::spawn({
+        let sender = sender.clone();
+        async move { sender.send("at last").await }
+    });
+    loop {
+        let frame = peer.next().await.expect("everything that was accepted comes");
+        if frame.payload == b"at last" {
+            break;
+        }
+    }
+    soon(waiting).await.expect("the task is well").expect("it was accepted");
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_is_dropped_after_write_timeout() {
+    let config = Config::default().with_write_timeout(Some(Duration::from_millis(200)));
+    let (hand_out, mut senders) = mpsc::unbounded_channel();
+    let server = support::events(config, move |_| HandsOut(hand_out.clone())).await;
+    let (_peer, sender) = stuck(&server, &mut senders).await;
+    let closed = soon(sender.closed()).await;
+    assert_eq!(closed.error, Some(PeerError::Timeout(Timeout::Write)));
+    assert_eq!(sender.buffered_bytes(), 0, "what nobody will take is not kept");
+    assert!(matches!(sender.try_send("too late"), Err(TrySendError::Closed(_))));
+    assert!(sender.send("too late").await.is_err());
+    assert!(sender.flushed().await.is_err());
+    assert!(sender.ping().await.is_err());
+}
+
+#[tokio::test]
+async fn an_echo_to_a_peer_that_does_not_read_stops_reading() {
+    let (hand_out, mut senders) = mpsc::unbounded_channel();
+    let server = support::events(Config::default(), move |_| HandsOut(hand_out.clone())).await;
+    let mut peer = server.connect().await;
+    let sender = soon(senders.recv()).await.expect("a connection opened");
+    let message = frame(BINARY, true, &[5; 32 * 1024]);
+    let mut sent = 0;
+    // `HandsOut` panics when there is no room, so a server that goes on reading would end this with 1011.
+    while tokio::time::timeout(Duration::from_millis(250), peer.stream.writable()).await.is_ok() {
+        if let Ok(count) = peer.stream.try_write(&message[sent % message.len()..]) {
+            sent += count;
+        }
+        assert!(sender.buffered_bytes() <= Config::default().outbox_bytes_max);
+        assert!(sent < 256 << 20, "the server never stops reading");
+    }
+    for _ in 0..sent / message.len() {
+        assert_eq!(peer.next().await.expect("an echo").payload.len(), 32 * 1024);
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_never_finished_ends_with_1008() {
+    let config = Config::default().with_message_timeout(Some(Duration::from_millis(150)));
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let server = support::pull(config, move |mut socket: WebSocket| {
+        let report = report.clone();
+        async move {
+            report.send(socket.recv().await).expect("the test listens");
+            Ok(())
+        }
+    })
+    .await;
+    let mut peer = server.connect().await;
+    peer.raw(&frame(TEXT, false, b"to be continued")).await;
+    assert_eq!(peer.expect_close().await.0, 1008);
+    let end = soon(reports.recv()).await.expect("the handler was told");
+    assert!(matches!(end, Err(Error::Peer(PeerError::Timeout(Timeout::Message)))), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_message_above_the_limit_ends_with_1009_before_its_payload_comes() {
+    let config = Config::default().with_message_bytes_max(1000);
+    let server = support::pull(config, async |mut socket: WebSocket| {
+        while let Some(message) = socket.recv().await? {
+            socket.send(message).await?;
+        }
+        Ok(())
+    })
+    .await;
+    let mut peer = server.connect().await;
+    peer.send(BINARY, &[0; 1000]).await;
+    assert_eq!(peer.next().await.expect("at the limit").payload.len(), 1000);
+    peer.raw(&frame(BINARY, true, &[0; 1001])[..8]).await;
+    let (code, reason) = peer.expect_close().await;
+    assert_eq!((code, reason.as_str()), (1009, "message of 1001 bytes exceeds message_bytes_max = 1000"));
+}

@@ -1,0 +1,138 @@
+//! Guarantees 8 and 9: what breaks the protocol ends with its code, and every end comes in bounded time.
+
+mod support;
+
+use std::time::Duration;
+
+use sotong::{CloseCode, Config, Error, Initiator, WebSocket};
+use support::{CLOSE, TEXT, frame, soon};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+
+async fn reports_its_end(
+    config: Config,
+) -> (support::Running, mpsc::UnboundedReceiver<(Result<(), Error>, std::sync::Arc<sotong::Closed>)>) {
+    let (report, reports) = mpsc::unbounded_channel();
+    let server = support::pull(config, move |mut socket: WebSocket| {
+        let report = report.clone();
+        async move {
+            let sender = socket.sender();
+            let end = loop {
+                match socket.recv().await {
+                    Ok(Some(message)) if message.as_text() == Some("close") => {
+                        sender.close(CloseCode::new(4001).expect("a valid code"), "as you wish");
+                    }
+                    Ok(Some(_)) => {}
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+            };
+            report.send((end, sender.closed().await)).expect("the test listens");
+            Ok(())
+        }
+    })
+    .await;
+    (server, reports)
+}
+
+#[tokio::test]
+async fn who_closed_first_is_told_on_both_sides() {
+    let (server, mut reports) = reports_its_end(Config::default()).await;
+    let mut peer = server.connect().await;
+    peer.send(CLOSE, b"\x0f\xa0bye").await;
+    assert_eq!(peer.next().await.expect("an answer").close_code(), Some(4000));
+    peer.expect_end().await;
+    let (end, closed) = soon(reports.recv()).await.expect("the handler ended");
+    assert!(end.is_ok());
+    assert_eq!((closed.first, closed.code(), closed.reason()), (Some(Initiator::Peer), 4000, "bye"));
+
+    let mut peer = server.connect().await;
+    peer.text("close").await;
+    let close = peer.next().await.expect("a close");
+    assert_eq!((close.close_code(), &close.payload[2..]), (Some(4001), &b"as you wish"[..]));
+    peer.send(CLOSE, &4001u16.to_be_bytes()).await;
+    peer.expect_end().await;
+    drop(peer);
+    let (_, closed) = soon(reports.recv()).await.expect("the handler ended");
+    assert_eq!((closed.first, closed.code(), closed.clean), (Some(Initiator::Local), 4001, true));
+}
+
+#[tokio::test]
+async fn a_close_that_is_never_answered_ends_all_the_same() {
+    let config = Config::default().with_close_timeout(Duration::from_millis(100));
+    let (server, mut reports) = reports_its_end(config).await;
+    let mut peer = server.connect().await;
+    peer.text("close").await;
+    assert_eq!(peer.next().await.expect("a close").opcode, CLOSE);
+    let (end, closed) = soon(reports.recv()).await.expect("the handler ended");
+    assert!(end.is_err() && !closed.clean);
+    assert_eq!((closed.first, closed.code()), (Some(Initiator::Local), 1006));
+    peer.expect_end().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_hang_up_after_the_closing_handshake_is_cut_off() {
+    let config = Config::default().with_close_timeout(Duration::from_millis(100));
+    let (server, mut reports) = reports_its_end(config).await;
+    let mut peer = server.connect().await;
+    peer.send(CLOSE, &1000u16.to_be_bytes()).await;
+    assert_eq!(peer.next().await.expect("an answer").opcode, CLOSE);
+    // Goes on talking instead; nobody listens.
+    let more = frame(TEXT, true, b"and another thing");
+    let (_, closed) = soon(async {
+        loop {
+            tokio::select! {
+                report = reports.recv() => return report.expect("the handler ended"),
+                result = peer.stream.write_all(&more) => {
+                    if result.is_err() {
+                        return reports.recv().await.expect("the handler ended");
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    })
+    .await;
+    assert!(!closed.clean);
+}
+
+#[tokio::test]
+async fn a_peer_that_vanishes_is_an_error() {
+    let (server, mut reports) = reports_its_end(Config::default()).await;
+    let peer = server.connect().await;
+    drop(peer);
+    let (end, closed) = soon(reports.recv()).await.expect("the handler ended");
+    assert!(matches!(end, Err(Error::Vanished)), "{end:?}");
+    assert_eq!((closed.first, closed.code(), closed.clean), (None, 1006, false));
+}
+
+#[tokio::test]
+async fn what_breaks_the_protocol_ends_with_its_code_and_the_answers_before_it_are_delivered() {
+    let cases: [(&str, Vec<u8>, u16); 9] = [
+        ("reserved bit", vec![0xc1, 0x80, 0, 0, 0, 0], 1002),
+        ("reserved opcode", vec![0x83, 0x80, 0, 0, 0, 0], 1002),
+        ("no mask", vec![0x81, 0x01, b'a'], 1002),
+        ("fragmented ping", frame(9, false, b""), 1002),
+        ("continuation of nothing", frame(0, true, b"x"), 1002),
+        ("long length for little", vec![0x82, 0xfe, 0, 1, 0, 0, 0, 0, 7], 1002),
+        ("bad UTF-8", frame(TEXT, true, b"\xff"), 1007),
+        ("close code 1005", frame(CLOSE, true, &1005u16.to_be_bytes()), 1002),
+        ("close with one byte", frame(CLOSE, true, b"x"), 1002),
+    ];
+    let server = support::pull(Config::default(), async |mut socket: WebSocket| {
+        while let Some(message) = socket.recv().await? {
+            socket.send(message).await?;
+        }
+        Ok(())
+    })
+    .await;
+    for (what, bad, code) in cases {
+        let mut peer = server.connect().await;
+        let mut bytes = frame(TEXT, true, b"good before");
+        bytes.extend(bad);
+        bytes.extend(frame(TEXT, true, b"never looked at"));
+        peer.raw(&bytes).await;
+        peer.expect_text("good before").await;
+        assert_eq!(peer.expect_close().await.0, code, "{what}");
+    }
+}
