@@ -74,3 +74,13 @@ pub use sotong_proto::{
     Close, CloseCode, Closed, Config, Initiator, LimitError, Message, MessageRef, NonMinimalLengths,
     ProtocolError, Text, Timeout,
 };
+
+/// The README's snippets compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
+/// So do the Korean README's.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.ko.md")]
+struct ReadmeInKorean;

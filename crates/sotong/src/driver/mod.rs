@@ -26,7 +26,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sotong_proto::{CarrierState, Close, CloseCode, Connection, Event, Initiator, MessageRef, Replies, Time};
+use sotong_proto::{
+    CarrierState, Close, CloseCode, Config, Connection, Event, Initiator, MessageRef, Replies, Side, Time,
+};
 
 use self::clock::Clock;
 use self::shared::{Over, Shared};
@@ -94,7 +96,7 @@ enum End {
 impl<S: Sink> Driver<S> {
     /// The driver of a connection whose handshake is done.
     pub(crate) fn new(
-        connection: Connection,
+        config: Arc<Config>,
         transport: Arc<Transport>,
         socket: Sender,
         sink: S,
@@ -102,7 +104,7 @@ impl<S: Sink> Driver<S> {
         guard: Guard,
     ) -> Self {
         Driver {
-            connection,
+            connection: Connection::new(Side::Server, config, clock.now()),
             transport,
             socket,
             sink: Some(sink),

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use sotong_proto::handshake::{Refusal, Request};
-use sotong_proto::{CloseCode, Closed, Config, Connection, MessageRef, Side};
+use sotong_proto::{CloseCode, Closed, Config, MessageRef};
 
 use crate::driver::clock::Clock;
 use crate::driver::inbox::{Inbox, InboxSink};
@@ -91,8 +91,7 @@ fn spawn_driver<S: Sink>(established: Established, form: Form, sink: S) -> Sende
     let transport = Arc::new(transport);
     let direct = (form == Form::Pull).then(|| transport.clone());
     let socket = Sender::new(Shared::new(request, peer, config.clone(), form, direct));
-    let connection = Connection::new(Side::Server, config, clock.now());
-    let mut driver = Driver::new(connection, transport, socket.clone(), sink, clock, guard);
+    let mut driver = Driver::new(config, transport, socket.clone(), sink, clock, guard);
     driver.open(early);
     tokio::spawn(driver);
     socket
