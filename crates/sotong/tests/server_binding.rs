@@ -71,26 +71,35 @@ async fn serves_every_address_that_it_is_bound_to() {
     running.stop().await;
 }
 
+/// Binds to addresses with a port that was free a moment ago. Another process may have taken it since, or have it in
+/// the other family; then another one is tried.
+async fn bind_to_one_port(addresses: impl Fn(u16) -> Vec<SocketAddr>) -> (Server, Vec<SocketAddr>) {
+    for _ in 0..50 {
+        let free = Server::bind("127.0.0.1:0").await.and_then(|server| server.local_addr());
+        let addresses = addresses(free.expect("loopback has a free port").port());
+        if let Ok(server) = Server::bind(&addresses[..]).await {
+            return (server, addresses);
+        }
+    }
+    panic!("no port could be shared");
+}
+
 #[tokio::test]
 async fn both_families_share_a_port() {
     if !has_ipv6().await {
         eprintln!("skipped: this machine has no IPv6");
         return;
     }
-    // A port that is free in one family may be taken in the other; a few tries find one that is free in both.
-    for _ in 0..50 {
-        let port = Server::bind("127.0.0.1:0").await.and_then(|server| server.local_addr());
-        let port = port.expect("loopback has a free port").port();
-        let all = [SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))];
-        if let Ok(server) = Server::bind(&all[..]).await {
-            assert_eq!(server.local_addrs().expect("listeners have addresses"), all);
-            let running = Running::start(all[0], server.serve(echo));
-            echoes(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await;
-            echoes(SocketAddr::from((Ipv6Addr::LOCALHOST, port))).await;
-            return running.stop().await;
-        }
+    let both = |port| {
+        vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))]
+    };
+    let (server, addresses) = bind_to_one_port(both).await;
+    assert_eq!(server.local_addrs().expect("listeners have addresses"), addresses);
+    let running = Running::start(addresses[0], server.serve(echo));
+    for address in addresses {
+        echoes(address).await;
     }
-    panic!("`[::]` and `0.0.0.0` never shared a port");
+    running.stop().await;
 }
 
 #[tokio::test]
@@ -105,10 +114,9 @@ async fn binds_to_a_host_name() {
 
 #[tokio::test]
 async fn an_address_that_is_given_twice_is_listened_on_once() {
-    let port = Server::bind("127.0.0.1:0").await.and_then(|server| server.local_addr());
-    let address = port.expect("loopback has a free port");
-    let server = Server::bind(&[address, address][..]).await.expect("it was free a moment ago");
-    assert_eq!(server.local_addrs().expect("listeners have addresses"), [address]);
+    let (server, addresses) =
+        bind_to_one_port(|port| vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port)); 2]).await;
+    assert_eq!(server.local_addrs().expect("listeners have addresses"), addresses[..1]);
 }
 
 #[tokio::test]
@@ -233,9 +241,7 @@ async fn a_stream_for_a_server_that_is_gone_is_an_error_and_not_silence() {
 #[tokio::test]
 async fn a_server_that_drains_takes_no_more_streams() {
     let server = Server::detached().with_config(Config::default());
-    let serve = server.serve_events(|_: &sotong::Request| {
-        Ok::<_, sotong::Refusal>(Quiet)
-    });
+    let serve = server.serve_events(|_: &sotong::Request| Ok::<_, sotong::Refusal>(Quiet));
     let handle = serve.handle();
     let mut running = Running::start(NOWHERE, serve);
     let (mut client, served) = stream_pair().await;

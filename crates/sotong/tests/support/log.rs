@@ -1,4 +1,5 @@
 //! Keeps what the library tells by `tracing`, so that a test can look.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
@@ -14,7 +15,9 @@ pub struct Log(Arc<Mutex<Vec<String>>>);
 impl Log {
     /// Whether a line of that level holds all of these words.
     pub fn has(&self, level: &str, words: &[&str]) -> bool {
-        self.lines().iter().any(|line| line.starts_with(level) && words.iter().all(|word| line.contains(word)))
+        self.lines()
+            .iter()
+            .any(|line| line.starts_with(level) && words.iter().all(|word| line.contains(word)))
     }
 
     pub fn lines(&self) -> Vec<String> {

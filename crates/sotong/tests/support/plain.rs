@@ -1,4 +1,5 @@
 //! A peer that speaks plain HTTP, for tests of what happens before there is a WebSocket.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 use std::net::SocketAddr;
 
