@@ -70,7 +70,7 @@ pub struct Config {
     pub inbox_bytes_max: usize,
     /// The most bytes of Pongs that may wait to be sent. Default: 4 KiB.
     ///
-    /// Beyond it only the latest Ping is answered, as RFC 6455, section 5.5.3 allows. Stops the memory growth that
+    /// Beyond it only the latest Ping is answered, as soon as those Pongs have left, as RFC 6455, section 5.5.3 allows. Stops the memory growth that
     /// a peer causes who pings and never reads.
     pub pong_bytes_max: usize,
     /// How long a write may make no progress at all before the connection is dropped. Default: 30 seconds.

@@ -4,7 +4,9 @@ mod pair;
 
 use pair::wire::{self, BINARY, CLOSE, FIN, Frame, PING, PONG, TEXT};
 use pair::{End, Pair, Seen};
-use sotong_proto::{Close, CloseCode, Config, Error, Initiator, MessageRef, ProtocolError, Replies, Side, Time};
+use sotong_proto::{
+    Close, CloseCode, Config, Error, Initiator, MessageRef, ProtocolError, Replies, Side, Time,
+};
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
@@ -15,7 +17,10 @@ fn ping(payload: &[u8], to: Side) -> Vec<u8> {
 /// What waits to be sent, as kinds and payloads.
 fn written(end: &mut End) -> Vec<(u8, Vec<u8>)> {
     let bytes = end.outbox.take_bytes();
-    wire::read_frames(&bytes, end.side).into_iter().map(|Frame { first, payload, .. }| (first, payload)).collect()
+    wire::read_frames(&bytes, end.side)
+        .into_iter()
+        .map(|Frame { first, payload, .. }| (first, payload))
+        .collect()
 }
 
 fn pong(payload: &[u8]) -> (u8, Vec<u8>) {

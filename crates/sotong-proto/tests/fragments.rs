@@ -32,10 +32,13 @@ fn protocol(error: ProtocolError) -> Seen {
 #[test]
 fn c10_fragments_become_one_message_of_the_first_ones_kind() {
     for side in SIDES {
-        let as_text =
-            seen(side, &[(TEXT, b"a"), (CONTINUATION, b"b"), (CONTINUATION, b""), (FIN | CONTINUATION, b"c")]);
+        let as_text = seen(
+            side,
+            &[(TEXT, b"a"), (CONTINUATION, b"b"), (CONTINUATION, b""), (FIN | CONTINUATION, b"c")],
+        );
         assert_eq!(as_text, [text("abc")]);
-        let as_binary = seen(side, &[(BINARY, b"\xff"), (FIN | CONTINUATION, b"\xfe"), (FIN | TEXT, b"next")]);
+        let as_binary =
+            seen(side, &[(BINARY, b"\xff"), (FIN | CONTINUATION, b"\xfe"), (FIN | TEXT, b"next")]);
         assert_eq!(as_binary, [Seen::Binary(vec![0xff, 0xfe]), text("next")]);
     }
 }

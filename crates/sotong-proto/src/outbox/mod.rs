@@ -58,9 +58,11 @@ pub struct Outbox {
 /// What waits of Pongs.
 #[derive(Default)]
 struct Pongs {
-    /// Bytes of Pongs queued since the outbox was last empty.
+    /// Bytes of Pongs queued since a moment when none waited.
     bytes: usize,
-    /// The payload of the latest Ping that found no room; answered when the outbox is empty again.
+    /// How many bytes have to leave until the last of them has.
+    ahead: usize,
+    /// The payload of the latest Ping that found no room; answered when the last of them has left.
     postponed: Option<Box<[u8]>>,
 }
 
@@ -155,13 +157,20 @@ impl Outbox {
     ///
     /// Only while nothing of what waits has left in part, or a frame would be torn.
     pub fn prepend(&mut self, corked: &mut Cork) {
-        self.queue.prepend(corked.take());
+        self.put_in_front(corked.take());
     }
 
     /// Puts the rest of what was corked, of which `sent` bytes are with the kernel already, in front.
     pub fn prepend_rest(&mut self, corked: &mut Cork, sent: usize) {
-        self.queue.prepend(corked.bytes()[sent..].to_vec());
+        self.put_in_front(corked.bytes()[sent..].to_vec());
         corked.clear();
+    }
+
+    fn put_in_front(&mut self, bytes: Vec<u8>) {
+        if let Some(pongs) = &mut self.pongs {
+            pongs.ahead += bytes.len();
+        }
+        self.queue.prepend(bytes);
     }
 
     /// How many bytes wait.
@@ -184,11 +193,15 @@ impl Outbox {
     /// Forgets the first `count` bytes: they are sent.
     pub fn advance(&mut self, count: usize) {
         self.queue.advance(count);
-        if self.queue.len() == 0
-            && let Some(pongs) = self.pongs.take()
-            && let Some(payload) = pongs.postponed
-        {
-            self.pong(&payload);
+        // Not only when the outbox is empty: with an application that always has more to say it never is, and the
+        // peer would take us for dead.
+        if let Some(pongs) = &mut self.pongs {
+            pongs.ahead = pongs.ahead.saturating_sub(count);
+            if pongs.ahead == 0
+                && let Some(payload) = self.pongs.take().and_then(|pongs| pongs.postponed)
+            {
+                self.pong(&payload);
+            }
         }
     }
 
@@ -229,6 +242,7 @@ impl Replies for Outbox {
             return;
         }
         pongs.bytes += more;
+        pongs.ahead = self.queue.len() + more;
         self.push_copied(OpCode::Pong, payload);
     }
 
