@@ -26,6 +26,7 @@ impl Error {
                 Some(CloseCode::INVALID_PAYLOAD)
             }
             Error::Protocol(_) => Some(CloseCode::PROTOCOL_ERROR),
+            Error::Limit(LimitError::ServerBytes { .. }) => Some(CloseCode::TRY_AGAIN_LATER),
             Error::Limit(_) => Some(CloseCode::MESSAGE_TOO_BIG),
             Error::Timeout(Timeout::Message) => Some(CloseCode::POLICY_VIOLATION),
             Error::Timeout(Timeout::Pong | Timeout::Write | Timeout::Close) => None,
@@ -144,6 +145,14 @@ pub enum LimitError {
         /// The limit.
         max: u64,
     },
+    /// All connections of a server together hold more than it allows, and this one holds much of it. Not the
+    /// core's finding: a driver that counts gives it to [`Connection::give_up`](crate::Connection::give_up).
+    ServerBytes {
+        /// What they hold.
+        seen: u64,
+        /// The limit.
+        max: u64,
+    },
 }
 
 impl fmt::Display for LimitError {
@@ -154,6 +163,9 @@ impl fmt::Display for LimitError {
             }
             Self::MessageWireBytes { seen, max } => {
                 write!(f, "message of {seen} bytes with its headers exceeds message_wire_bytes_max = {max}")
+            }
+            Self::ServerBytes { seen, max } => {
+                write!(f, "all connections hold {seen} bytes, allowed are {max}")
             }
         }
     }

@@ -39,7 +39,7 @@
 //!
 //! | to | use |
 //! | --- | --- |
-//! | serve | [`Server`], [`Serve`], [`Handle`] |
+//! | serve | [`Server`], [`Serve`], [`Handle`], [`Stats`] |
 //! | receive and send in a loop | [`WebSocket`] |
 //! | be called | [`Events`] |
 //! | send from anywhere | [`Sender`] |
@@ -64,7 +64,7 @@ pub use events::Events;
 pub use handler::Outcome;
 pub use outgoing::Outgoing;
 pub use sender::Sender;
-pub use server::{Handle, Serve, Server};
+pub use server::{Handle, Serve, Server, Stats};
 pub use socket::{Receiver, WebSocket};
 /// Why the core gave a connection up: what [`Error::Peer`] holds.
 pub use sotong_proto::Error as PeerError;

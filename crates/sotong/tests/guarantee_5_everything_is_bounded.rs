@@ -110,6 +110,86 @@ async fn an_echo_to_a_peer_that_does_not_read_stops_reading() {
     }
 }
 
+/// Sends much to peers that ask for it, and echoes.
+struct Large;
+
+impl Events for Large {
+    fn message(&mut self, socket: &Sender, message: MessageRef<'_>) {
+        if message.as_text() == Some("large") {
+            socket.try_send(vec![1; 10 << 20]).expect("nothing waits, so one message of any size fits");
+        } else {
+            socket.try_send(message).expect("there is room");
+        }
+    }
+}
+
+/// A server with a budget for all connections, and how it is doing.
+async fn with_budget(buffered_bytes_max: usize) -> (support::Running, sotong::Handle) {
+    let (server, address) = support::server(Config::default()).await;
+    let serve = server
+        .with_buffered_bytes_max(buffered_bytes_max)
+        .serve_events(|_: &sotong::Request| Ok::<_, sotong::Refusal>(Large));
+    let handle = serve.handle();
+    (support::Running::start(address, serve), handle)
+}
+
+#[tokio::test]
+async fn when_connections_hold_too_much_together_those_that_hold_most_are_closed() {
+    let (server, handle) = with_budget(20 << 20).await;
+    let mut bystander = server.connect().await;
+    let mut peers = Vec::new();
+    for _ in 0..12 {
+        peers.push(server.connect().await);
+    }
+    // Of 10 MiB each, the kernel takes some; what it does not take is too much together.
+    for peer in &mut peers {
+        peer.text("large").await;
+    }
+    soon(async {
+        while handle.stats().closed_for_memory == 0 || handle.stats().buffered_bytes > 20 << 20 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    bystander.text("still here").await;
+    bystander.expect_text("still here").await;
+    drop(peers);
+    soon(async {
+        while handle.stats().connections > 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(handle.stats().buffered_bytes, 0, "the count returns to where it was");
+    bystander.close().await;
+}
+
+#[tokio::test]
+async fn when_the_budget_is_nearly_used_up_new_connections_are_refused_and_old_ones_go_on() {
+    let (server, handle) = with_budget(96 << 20).await;
+    let mut bystander = server.connect().await;
+    let mut peers = Vec::new();
+    // Each holds what the kernel does not take of 10 MiB: less than the last eighth by which it could jump over.
+    let refused = loop {
+        let mut peer = support::Peer::request(server.address, "/", "").await;
+        if !peer.head.starts_with("HTTP/1.1 101 ") {
+            break peer.head;
+        }
+        peer.text("large").await;
+        peer.stream.readable().await.expect("it has begun");
+        peers.push(peer);
+        assert!(peers.len() < 100, "nobody was refused: {:?}", handle.stats());
+    };
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert_eq!(handle.stats().closed_for_memory, 0);
+    bystander.text("still here").await;
+    bystander.expect_text("still here").await;
+    for peer in &mut peers {
+        assert_eq!(peer.next().await.expect("what was promised").payload.len(), 10 << 20);
+    }
+    support::Peer::connect(server.address).await.close().await;
+}
+
 #[tokio::test]
 async fn a_message_that_is_never_finished_ends_with_1008() {
     let config = Config::default().with_message_timeout(Some(Duration::from_millis(150)));

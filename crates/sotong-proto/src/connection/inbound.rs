@@ -42,6 +42,12 @@ pub(super) struct Unfinished {
     delivered: Option<Kept>,
 }
 
+impl Unfinished {
+    pub(super) fn buffered_bytes(&self) -> usize {
+        self.cut.len() + self.message.as_ref().map_or(0, |message| message.payload.len())
+    }
+}
+
 /// A data frame whose header has come.
 struct OpenFrame {
     fin: bool,

@@ -206,6 +206,16 @@ impl Connection {
         None
     }
 
+    /// Gives the connection up for a reason that the driver has; the peer is told if the error has a close code.
+    pub fn give_up(&mut self, error: Error, now: Time, replies: &mut impl Replies) {
+        self.fail(error, now, replies);
+    }
+
+    /// How many bytes of unfinished frames and messages it keeps.
+    pub fn buffered_bytes(&self) -> usize {
+        self.unfinished.as_deref().map_or(0, Unfinished::buffered_bytes)
+    }
+
     /// Gives the connection up (section 7.1.7) and tells the peer why, where there is a code for it.
     fn fail(&mut self, error: Error, now: Time, replies: &mut impl Replies) -> Option<Error> {
         self.unfinished = None;

@@ -11,6 +11,7 @@ use sotong_proto::Time;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::budget::Budget;
 use super::wheel::{Slot, Wheel};
 
 /// The clock of one runtime: where the core's time comes from, and who wakes a driver when a deadline is due.
@@ -20,6 +21,8 @@ pub(crate) struct Clock {
     /// Tells the task that turns the wheel about an earlier deadline.
     earlier: Arc<Notify>,
     shutdown: OnceLock<Shutdown>,
+    /// The server's, for the drivers that this clock serves.
+    budget: Arc<Budget>,
 }
 
 /// A shutdown in progress: every connection closes at a moment of its own within the window.
@@ -30,13 +33,15 @@ struct Shutdown {
 
 impl Clock {
     /// Starts a clock; its task runs on the current runtime and ends with the clock.
-    pub(crate) fn start() -> Arc<Clock> {
+    pub(crate) fn start(budget: &Arc<Budget>) -> Arc<Clock> {
         let clock = Arc::new(Clock {
             start: Instant::now(),
             wheel: Mutex::new(Wheel::default()),
             earlier: Arc::new(Notify::new()),
             shutdown: OnceLock::new(),
+            budget: budget.clone(),
         });
+        budget.add_clock(&clock);
         tokio::spawn(turn(Arc::downgrade(&clock), clock.earlier.clone()));
         clock
     }
@@ -74,6 +79,16 @@ impl Clock {
             self.earlier.notify_one();
         }
         armed
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Wakes every connection: there is something to look at.
+    pub(crate) fn wake_all(&self) {
+        let wakers = self.wheel().wakers();
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Begins a shutdown: wakes every connection, each at its own moment within the window.

@@ -166,6 +166,11 @@ impl Sink for InboxSink {
         state.reader_gone || state.messages.is_empty() && !state.is_reading
     }
 
+    fn held_bytes(&self) -> usize {
+        // Nothing waits after the last hand-over: nothing waits now.
+        if self.waiting_bytes == 0 { 0 } else { self.inbox.lock().bytes }
+    }
+
     fn room(&mut self, driver: &Waker) -> usize {
         if self.waiting_bytes >= self.inbox.bytes_max {
             let mut state = self.inbox.lock();

@@ -13,6 +13,7 @@
 //! messages on, until the network has nothing more; then it waits for whichever comes first, bytes, room to
 //! write, a sender, or a deadline.
 
+pub(crate) mod budget;
 pub(crate) mod clock;
 pub(crate) mod inbox;
 pub(crate) mod shared;
@@ -56,6 +57,10 @@ pub(crate) trait Sink: Send + 'static {
     /// Whether the application has had its chance to answer every message.
     fn is_through(&self) -> bool {
         true
+    }
+    /// How many bytes wait for the application.
+    fn held_bytes(&self) -> usize {
+        0
     }
     /// How many bytes may be read now; at 0 it wakes `driver` when there is room again.
     fn room(&mut self, driver: &Waker) -> usize {
@@ -135,6 +140,9 @@ impl<S: Sink> Driver<S> {
                 Err(error) => return Poll::Ready(End::Failed(error)),
             };
             self.look_at_deadlines(now);
+            if self.clock.budget().demands(self.shared().held()) && self.give_way(unsent, now) {
+                return Poll::Ready(End::Dropped);
+            }
             match self.connection.carrier() {
                 CarrierState::Drop => return Poll::Ready(End::Dropped),
                 CarrierState::Finish if unsent == 0 => self.hang_up(),
@@ -245,6 +253,18 @@ impl<S: Sink> Driver<S> {
         }
     }
 
+    /// Closes, because the server's connections hold too much together and this one holds much of it. True if
+    /// there is no point in telling the peer, who does not take what was said before.
+    fn give_way(&mut self, unsent: usize, now: Time) -> bool {
+        if self.connection.wants_input() {
+            let error = sotong_proto::Error::from(self.clock.budget().give_way());
+            let mut answers = Answers { shared: self.socket.shared(), now };
+            self.connection.give_up(error.clone(), now, &mut answers);
+            self.tell(|sink, socket| sink.error(socket, &error.into()));
+        }
+        unsent > 0
+    }
+
     /// Ends our direction, once, when our Close is out: what the peer says next is the end of its own.
     fn hang_up(&mut self) {
         let is_out = self.shared().is_closing() && !self.shared().is_queued();
@@ -307,8 +327,10 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    /// Sets the alarm and waits.
+    /// Sets the alarm, tells the budget, and waits.
     fn wait(&mut self, context: &Context<'_>) -> Poll<End> {
+        let held = self.connection.buffered_bytes() + self.sink.as_ref().map_or(0, Sink::held_bytes);
+        self.shared().hold_in(held);
         let dues =
             [self.connection.deadline(), self.shared().held_until(), self.clock.shutdown_due(self.slot)];
         let due = dues.into_iter().flatten().min().unwrap_or(Time::ZERO + Duration::MAX);

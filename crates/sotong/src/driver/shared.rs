@@ -1,7 +1,7 @@
 //! What a connection's driver shares with its senders.
 
 use std::io::{self, IoSlice};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use sotong_proto::{Close, Closed, Config, Cork, Initiator, Outbox, Refused, Repl
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::budget::{Budget, STEP_BYTES};
 use super::turn;
 use crate::outgoing::sealed::Carried;
 use crate::transport::Transport;
@@ -40,6 +41,11 @@ pub(crate) struct Shared {
     flags: AtomicU8,
     form: Form,
     outbox_bytes_max: usize,
+    budget: Arc<Budget>,
+    /// What the budget knows of: steps in the outbox, changed under the lock; and steps of what was received,
+    /// changed by the driver.
+    held_out: AtomicU32,
+    held_in: AtomicU32,
 }
 
 /// Which of the two forms a connection is used in; it decides who may write to the carrier.
@@ -103,6 +109,7 @@ impl Shared {
         config: Arc<Config>,
         form: Form,
         transport: Option<Arc<Transport>>,
+        budget: Arc<Budget>,
     ) -> Arc<Shared> {
         let outbox_bytes_max = config.outbox_bytes_max;
         let outbox = Outbox::server(config);
@@ -112,6 +119,9 @@ impl Shared {
             peer,
             outbound: Mutex::new(outbound),
             flags: AtomicU8::new(0),
+            budget,
+            held_out: AtomicU32::new(0),
+            held_in: AtomicU32::new(0),
             form,
             outbox_bytes_max,
         })
@@ -141,8 +151,27 @@ impl Shared {
         self.flags.load(Ordering::Acquire) & CLOSING != 0
     }
 
-    /// Makes the flags tell what is under the lock.
+    /// How many steps of the budget it holds.
+    pub(crate) fn held(&self) -> u32 {
+        self.held_out.load(Ordering::Relaxed).saturating_add(self.held_in.load(Ordering::Relaxed))
+    }
+
+    /// Tells the budget how much of what was received waits.
+    pub(crate) fn hold_in(&self, bytes: usize) {
+        self.hold(&self.held_in, bytes);
+    }
+
+    fn hold(&self, held: &AtomicU32, bytes: usize) {
+        let (before, after) = (held.load(Ordering::Relaxed), (bytes / STEP_BYTES) as u32);
+        if before != after {
+            held.store(after, Ordering::Relaxed);
+            self.budget.change(before, after);
+        }
+    }
+
+    /// Makes the flags, and the budget, tell what is under the lock.
     pub(crate) fn publish(&self, outbound: &Outbound) {
+        self.hold(&self.held_out, outbound.outbox.len());
         let queued = if outbound.outbox.is_empty() { 0 } else { QUEUED };
         let closing = if outbound.is_closing() { CLOSING } else { 0 };
         let flushing = if outbound.waiting.as_ref().is_some_and(|waiting| !waiting.flushes.is_empty()) {
@@ -422,6 +451,7 @@ impl Shared {
         let waiting = outbound.waiting.take();
         self.publish(&outbound);
         drop(outbound);
+        self.hold_in(0);
         drop((driver, transport));
         if let Some(waiting) = waiting {
             // Flushes and pings end by their channels.

@@ -147,6 +147,11 @@ impl Wheel {
         (self.armed > 0).then(|| time_of(self.earliest))
     }
 
+    /// Everybody, without a change to their alarms.
+    pub(crate) fn wakers(&self) -> Vec<Waker> {
+        self.places.iter().filter_map(|place| place.waker.clone()).collect()
+    }
+
     /// Moves every alarm, of the armed and of the waiting, to the moment that `due` says.
     pub(crate) fn rearm_all(&mut self, now: Time, due: impl Fn(Slot) -> Time) {
         for index in 0..self.places.len() {

@@ -14,6 +14,7 @@ use tokio::time::{timeout, timeout_at};
 use super::launch::{Established, Launch, Start};
 use super::live::{Guard, Live};
 use super::settings::Settings;
+use crate::driver::budget::Budget;
 use crate::driver::clock::Clock;
 use crate::transport::Transport;
 
@@ -29,6 +30,7 @@ pub(super) struct Admission {
     pub(super) settings: Settings,
     pub(super) launch: Box<dyn Launch>,
     pub(super) connections: Arc<Live>,
+    pub(super) budget: Arc<Budget>,
     pub(super) handshakes: Arc<Live>,
     pub(super) handlers: Arc<Live>,
     /// True when the server shuts down.
@@ -108,6 +110,13 @@ impl Admission {
         // The hook and the factory are the application's. What panics there is this request's loss only.
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let accept = self.settings.decide(request)?;
+            if self.budget.is_tight() {
+                let max = self.settings.buffered_bytes_max;
+                return Err(Refusal::new(
+                    503,
+                    format!("connections hold nearly buffered_bytes_max = {max} bytes\n"),
+                ));
+            }
             let guard = self.connections.enter(max).ok_or_else(|| Refusal::too_many_connections(max))?;
             Ok((accept, self.launch.prepare(request)?, guard))
         }));
@@ -131,6 +140,7 @@ impl Admission {
             early: accepted.early,
             config: self.settings.config.clone(),
             clock,
+            budget: self.budget.clone(),
             guard,
             handlers: self.handlers.clone(),
         });

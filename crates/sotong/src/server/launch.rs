@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sotong_proto::handshake::{Refusal, Request};
 use sotong_proto::{CloseCode, Closed, Config, MessageRef};
 
+use crate::driver::budget::Budget;
 use crate::driver::clock::Clock;
 use crate::driver::inbox::{Inbox, InboxSink};
 use crate::driver::shared::{Form, Over, Shared};
@@ -28,6 +29,7 @@ pub(super) struct Established {
     pub(super) early: Vec<u8>,
     pub(super) config: Arc<Config>,
     pub(super) clock: Arc<Clock>,
+    pub(super) budget: Arc<Budget>,
     pub(super) guard: Guard,
     /// Counts tasks that a shutdown waits for besides connections.
     pub(super) handlers: Arc<Live>,
@@ -87,10 +89,11 @@ where
 }
 
 fn spawn_driver<S: Sink>(established: Established, form: Form, sink: S) -> Sender {
-    let Established { transport, request, peer, early, config, clock, guard, handlers: _ } = established;
+    let Established { transport, request, peer, early, config, clock, guard, budget, handlers: _ } =
+        established;
     let transport = Arc::new(transport);
     let direct = (form == Form::Pull).then(|| transport.clone());
-    let socket = Sender::new(Shared::new(request, peer, config.clone(), form, direct));
+    let socket = Sender::new(Shared::new(request, peer, config.clone(), form, direct, budget));
     let mut driver = Driver::new(config, transport, socket.clone(), sink, clock, guard);
     driver.open(early);
     tokio::spawn(driver);

@@ -29,7 +29,7 @@ use crate::events::Events;
 use crate::handler::Outcome;
 use crate::socket::WebSocket;
 pub(crate) use live::Guard;
-pub use serve::{Handle, Serve};
+pub use serve::{Handle, Serve, Stats};
 use settings::Settings;
 
 /// Accepts connections and serves them.
@@ -170,6 +170,20 @@ impl Server {
     #[must_use]
     pub fn with_connections_max(mut self, connections_max: usize) -> Self {
         self.settings.connections_max = connections_max;
+        self
+    }
+
+    /// The most bytes that all connections together may hold: waiting to be sent, waiting for the application, and
+    /// of messages that are not complete. Default: 1 GiB.
+    ///
+    /// Each connection has limits of its own ([`Config`]), but many connections at their limits are more than a
+    /// machine has. From seven eighths of this one on, new connections are refused with 503; beyond it, those that
+    /// hold most are closed: with 1013, or without a word where the peer does not take what was said before.
+    /// [`Handle::stats`] counts them. Up to 16 KiB of each connection do not count, so that a busy server need not
+    /// count every message.
+    #[must_use]
+    pub fn with_buffered_bytes_max(mut self, buffered_bytes_max: usize) -> Self {
+        self.settings.buffered_bytes_max = buffered_bytes_max;
         self
     }
 

@@ -16,6 +16,7 @@ use super::admission::{Admission, Incoming};
 use super::launch::Launch;
 use super::live::Live;
 use super::worker::Workers;
+use crate::driver::budget::Budget;
 use crate::driver::clock::Clock;
 
 /// Over how long the closes of a graceful shutdown are spread by default.
@@ -50,13 +51,15 @@ pub struct Serve {
 impl Serve {
     pub(super) fn new(server: Server, launch: impl Launch) -> Self {
         let (streams, handed) = mpsc::unbounded_channel();
+        let budget = Budget::new(server.settings.buffered_bytes_max);
+        let handle = Handle { streams, connections: Arc::new(Live::default()), budget };
         Serve {
             server,
             launch: Box::new(launch),
             threads: 0,
             stop: Box::pin(pending()),
             window: SHUTDOWN_WINDOW,
-            handle: Handle { streams },
+            handle,
             handed,
         }
     }
@@ -99,20 +102,20 @@ impl Serve {
 
     async fn run(self) -> io::Result<()> {
         let Serve { server, launch, threads, stop, window, handle, mut handed } = self;
-        drop(handle);
         let (shutting_down, shutdown) = watch::channel(false);
         let wait = window.saturating_add(server.settings.config.close_timeout).saturating_add(LAST_WORDS);
         let stopping = Stop { window, wait };
         let admission = Arc::new(Admission {
             settings: server.settings,
             launch,
-            connections: Arc::new(Live::default()),
+            connections: handle.connections.clone(),
+            budget: handle.budget.clone(),
             handshakes: Arc::new(Live::default()),
             handlers: Arc::new(Live::default()),
             shutdown,
         });
         let destination = match threads {
-            0 => Destination::Here(Clock::start()),
+            0 => Destination::Here(Clock::start(&admission.budget)),
             threads => Destination::Workers(Workers::start(threads, &admission)?),
         };
         let mut at_work = StopWhenDropped(Some(destination));
@@ -126,6 +129,7 @@ impl Serve {
             tokio::select! {
                 () = accept::accept(&server.listeners, &admission, destination) => {}
                 () = take_handed => {}
+                () = admission.budget.keep() => {}
                 () = stop => {}
             }
         }
@@ -196,7 +200,7 @@ impl fmt::Debug for Serve {
     }
 }
 
-/// Hands streams to a server that is at work: connections that somebody else has accepted.
+/// Tells how a server is doing, and hands it streams: connections that somebody else has accepted.
 ///
 /// ```no_run
 /// # async fn example(stream: tokio::net::TcpStream, read: Vec<u8>) -> std::io::Result<()> {
@@ -215,12 +219,36 @@ impl fmt::Debug for Serve {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Handle {
     streams: mpsc::UnboundedSender<Incoming>,
+    connections: Arc<Live>,
+    budget: Arc<Budget>,
+}
+
+/// What a server holds now, and what it has had to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections whose handshake is done.
+    pub connections: usize,
+    /// Bytes that wait, of all connections together, in steps of 16 KiB for each; see
+    /// [`Server::with_buffered_bytes_max`].
+    pub buffered_bytes: usize,
+    /// Connections that were closed because that was too much.
+    pub closed_for_memory: u64,
 }
 
 impl Handle {
+    /// What the server holds now.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            connections: self.connections.count(),
+            buffered_bytes: self.budget.held_bytes(),
+            closed_for_memory: self.budget.closed(),
+        }
+    }
+
     /// Takes a connection through its handshake and serves it. `read` are the bytes that were read from it already.
     ///
     /// What was handed over before the server is awaited waits for that. The limits of the server hold for it too.
@@ -232,5 +260,11 @@ impl Handle {
         self.streams
             .send(Incoming { stream, peer, read })
             .map_err(|_| io::Error::new(io::ErrorKind::NotConnected, "the server is gone"))
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }

@@ -18,6 +18,7 @@ pub(super) struct Settings {
     pub(super) protocols: Vec<String>,
     pub(super) origins: OriginPolicy,
     pub(super) connections_max: usize,
+    pub(super) buffered_bytes_max: usize,
     pub(super) hook: Option<Arc<Hook>>,
     pub(super) pages: Option<Arc<Pages>>,
 }
@@ -30,6 +31,7 @@ impl Default for Settings {
             protocols: Vec::new(),
             origins: OriginPolicy::default(),
             connections_max: 100_000,
+            buffered_bytes_max: 1 << 30,
             hook: None,
             pages: None,
         }

@@ -87,7 +87,7 @@ impl Worker {
         let (stop, stopping) = oneshot::channel();
         let (end, ended) = oneshot::channel::<()>();
         let work = async move {
-            let clock = Clock::start();
+            let clock = Clock::start(&admission.budget);
             while let Some((stream, peer, read, handshake)) = arrivals.recv().await {
                 match tokio::net::TcpStream::from_std(stream) {
                     Ok(stream) => {
