@@ -20,7 +20,8 @@ use tokio::net::TcpSocket;
 
 fn set_limit(current: u64) {
     let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum }).expect("a soft limit may be lowered");
+    setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum })
+        .expect("a soft limit may be lowered");
 }
 
 /// How much time the process has had, in clock ticks of 10 ms. The file stays open: there may be no place for another.
@@ -59,7 +60,9 @@ async fn running_out_of_files_neither_spins_nor_hurts_and_passes() {
     let mut stat = File::open("/proc/self/stat").expect("Linux has it");
     let highest = std::fs::read_dir("/proc/self/fd")
         .expect("Linux has it")
-        .map(|entry| entry.expect("it can be listed").file_name().to_string_lossy().parse::<u64>().expect("a number"))
+        .map(|entry| {
+            entry.expect("it can be listed").file_name().to_string_lossy().parse::<u64>().expect("a number")
+        })
         .max()
         .expect("there are some");
     set_limit(highest + 5);
@@ -99,7 +102,9 @@ async fn running_out_of_files_neither_spins_nor_hurts_and_passes() {
             drop(stream);
         }
     };
-    tokio::time::timeout(3 * SOON, all).await.unwrap_or_else(|_| panic!("{answered} of {WAITING} were let in"));
+    tokio::time::timeout(3 * SOON, all)
+        .await
+        .unwrap_or_else(|_| panic!("{answered} of {WAITING} were let in"));
 
     set_limit(hard.unwrap_or(1 << 20));
     for peer in peers {

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use socket2::SockRef;
-use sotong::{Accept, Closed, Config, Error, Events, MessageRef, Refusal, Request, Sender, Server, WebSocket};
+use sotong::{
+    Accept, Closed, Config, Error, Events, MessageRef, Refusal, Request, Sender, Server, WebSocket,
+};
 use support::{Peer, Running, SOON, handshake, soon};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -132,8 +132,9 @@ impl<S: Sink> Driver<S> {
         if !std::mem::replace(&mut self.is_known, true) {
             self.shared().lock().driver = Some(context.waker().clone());
         }
+        // One look at the clock per turn; a turn is short.
+        let now = self.clock.now();
         for _ in 0..READS_PER_TURN {
-            let now = self.clock.now();
             self.release_close(now);
             let unsent = match self.write(&corked, now, context) {
                 Ok(unsent) => unsent,
@@ -151,7 +152,7 @@ impl<S: Sink> Driver<S> {
             let room = self.room(unsent, context.waker());
             if room == 0 {
                 self.connection.pause();
-                return self.wait(context);
+                return self.wait(now, context);
             }
             self.connection.resume(now);
             match self.transport.poll_read_ready(context) {
@@ -159,7 +160,7 @@ impl<S: Sink> Driver<S> {
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Failed(error)),
                 // What a deadline has queued just now is to be written first.
                 Poll::Pending if unsent == 0 && self.has_more_to_write() => continue,
-                Poll::Pending => return self.wait(context),
+                Poll::Pending => return self.wait(now, context),
             }
             match self.read(room, now) {
                 Ok(0) => return Poll::Ready(End::EndOfStream),
@@ -170,8 +171,8 @@ impl<S: Sink> Driver<S> {
         }
         // There may be more, but others want their turn.
         context.waker().wake_by_ref();
-        match self.write(&corked, self.clock.now(), context) {
-            Ok(_) => self.wait(context),
+        match self.write(&corked, now, context) {
+            Ok(_) => self.wait(now, context),
             Err(error) => Poll::Ready(End::Failed(error)),
         }
     }
@@ -328,13 +329,13 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Sets the alarm, tells the budget, and waits.
-    fn wait(&mut self, context: &Context<'_>) -> Poll<End> {
+    fn wait(&mut self, now: Time, context: &Context<'_>) -> Poll<End> {
         let held = self.connection.buffered_bytes() + self.sink.as_ref().map_or(0, Sink::held_bytes);
         self.shared().hold_in(held);
         let dues =
             [self.connection.deadline(), self.shared().held_until(), self.clock.shutdown_due(self.slot)];
         let due = dues.into_iter().flatten().min().unwrap_or(Time::ZERO + Duration::MAX);
-        if due < self.armed || self.armed <= self.clock.now() {
+        if due < self.armed || self.armed <= now {
             self.armed = self.clock.arm(self.slot, due, context.waker());
         }
         Poll::Pending
