@@ -425,14 +425,13 @@ impl Connection {
         let Some(unfinished) = self.unfinished.as_deref_mut() else { return };
         match unfinished.delivered.take() {
             None => return,
-            Some(Kept::Message) => {
-                unfinished.message = None;
-                self.timers.clear(Timer::Message);
-            }
+            Some(Kept::Message) => unfinished.message = None,
             Some(Kept::Cut) => unfinished.cut = Vec::new(),
         }
         if unfinished.cut.is_empty() && unfinished.frame.is_none() && unfinished.message.is_none() {
             self.unfinished = None;
+            // What comes next in the same read, and is cut again, has a deadline of its own.
+            self.timers.clear(Timer::Message);
         }
     }
 
