@@ -121,7 +121,10 @@ impl Connection {
         self.timers.clear(Timer::Ping);
         self.timers.clear(Timer::Pong);
         self.timers.clear(Timer::Message);
-        self.timers.set(Timer::Close, now + self.config.close_timeout);
+        // Only the first moment counts: a peer that answers our Close with garbage wins no time by it.
+        if !self.timers.is_set(Timer::Close) {
+            self.timers.set(Timer::Close, now + self.config.close_timeout);
+        }
     }
 
     /// Tells how much waits to be written, after each try to write: `progressed` if the kernel took anything.
@@ -220,7 +223,10 @@ impl Connection {
     fn fail(&mut self, error: Error, now: Time, replies: &mut impl Replies) -> Option<Error> {
         self.unfinished = None;
         if matches!(self.ending, Ending::Failed(_)) {
-            // A failed connection whose peer does not hang up either: see `carrier`.
+            // A failed connection whose peer does not hang up either, or does not even take the Close: see `carrier`.
+            if error.close_code().is_none() {
+                self.timers = Timers::default();
+            }
             return None;
         }
         if let Some(close) = error.to_close() {
