@@ -278,7 +278,8 @@ impl Connection {
             Ending::Open | Ending::CloseSent => {}
             Ending::CloseReceived(close) => {
                 closed.received = Some((**close).clone());
-                closed.clean = end_of_stream && closed.sent.is_some();
+                // Our Close is the last thing that leaves: it was sent when nothing waits.
+                closed.clean = end_of_stream && closed.sent.is_some() && outbox.is_empty();
             }
             Ending::Failed(error) => closed.error = Some((**error).clone()),
         }
