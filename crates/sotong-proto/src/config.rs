@@ -79,7 +79,7 @@ pub struct Config {
     /// A peer that stops reading keeps what waits for it in our memory.
     pub write_timeout: Option<Duration>,
 
-    /// After how long a silence a Ping is sent. Default: 20 seconds. `None`: never.
+    /// After how long a silence a Ping is sent. Default: 20 seconds. `None` or zero: never.
     ///
     /// Any byte from the peer counts as life. 20 seconds keep connections open through load balancers and NATs
     /// that close idle ones after 30 or 60 seconds, and find out soon enough that a phone has gone.

@@ -35,15 +35,18 @@ impl Time {
     }
 }
 
+/// The last moment that comes. A deadline of `Duration::MAX` is then, and is still a deadline that is set.
+const LAST: u64 = u64::MAX - 1;
+
 fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    u64::try_from(duration.as_nanos()).map_or(LAST, |nanoseconds| nanoseconds.min(LAST))
 }
 
 impl Add<Duration> for Time {
     type Output = Time;
 
     fn add(self, duration: Duration) -> Time {
-        Time(self.0.saturating_add(nanoseconds(duration)))
+        Time(self.0.saturating_add(nanoseconds(duration)).min(LAST))
     }
 }
 

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use sotong::{CloseCode, Config, Error, Initiator, WebSocket};
+use sotong::{CloseCode, Config, Error, Events, Initiator, MessageRef, Sender, WebSocket};
 use support::{CLOSE, TEXT, frame, soon};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
@@ -94,6 +94,40 @@ async fn a_peer_that_does_not_hang_up_after_the_closing_handshake_is_cut_off() {
     })
     .await;
     assert!(!closed.clean);
+}
+
+struct Echo;
+
+impl Events for Echo {
+    fn message(&mut self, socket: &Sender, message: MessageRef<'_>) {
+        socket.try_send(message).expect("there is room");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_closes_and_hangs_up_at_once_still_gets_its_answers() {
+    let events = support::events(Config::default(), |_| Echo).await;
+    let pull = support::pull(Config::default(), async |mut socket: WebSocket| {
+        while let Some(message) = socket.recv().await? {
+            // Slower than the network.
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            socket.send(message).await?;
+        }
+        Ok(())
+    })
+    .await;
+    for server in [events, pull] {
+        let mut peer = server.connect().await;
+        let mut bytes = frame(TEXT, true, b"last question");
+        bytes.extend(frame(CLOSE, true, &1000u16.to_be_bytes()));
+        peer.raw(&bytes).await;
+        peer.stream.shutdown().await.expect("the server is there");
+        peer.expect_text("last question").await;
+        assert_eq!(peer.next().await.expect("an answer").close_code(), Some(1000));
+        peer.expect_end().await;
+    }
 }
 
 #[tokio::test]

@@ -75,7 +75,7 @@ impl Connection {
     /// A connection whose handshake is done.
     pub fn new(side: Side, config: Arc<Config>, now: Time) -> Self {
         let mut timers = Timers::default();
-        if let Some(interval) = config.ping_interval {
+        if let Some(interval) = config.ping_interval.filter(|interval| !interval.is_zero()) {
             timers.set(Timer::Ping, now + interval);
         }
         Connection {

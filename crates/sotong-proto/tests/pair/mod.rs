@@ -148,6 +148,12 @@ impl Pair {
         }
     }
 
+    /// Ends the stream to `side`, without a Close.
+    pub(crate) fn hang_up_to(&mut self, side: Side) {
+        let now = self.now;
+        self.link_to(side).hang_up(now);
+    }
+
     /// Lets everything happen that happens without the passing of time.
     pub(crate) fn settle(&mut self) {
         for _ in 0..TURNS_MAX {

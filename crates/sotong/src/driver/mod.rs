@@ -86,13 +86,15 @@ pub(crate) struct Driver<S: Sink> {
     is_known: bool,
     /// Whether our direction of the carrier is shut down.
     has_hung_up: bool,
+    /// Whether the peer's direction has ended; what we have to say to its Close may still go out.
+    peer_has_hung_up: bool,
     guard: Option<Guard>,
 }
 
 /// How the carrier came to its end.
 enum End {
     /// The peer's direction ended regularly.
-    EndOfStream,
+    Regular,
     /// We give it up: a deadline has passed, or there is nothing more to wait for.
     Dropped,
     Failed(io::Error),
@@ -118,6 +120,7 @@ impl<S: Sink> Driver<S> {
             armed: Time::ZERO,
             is_known: false,
             has_hung_up: false,
+            peer_has_hung_up: false,
             guard: Some(guard),
         }
     }
@@ -149,6 +152,13 @@ impl<S: Sink> Driver<S> {
                 CarrierState::Finish if unsent == 0 => self.hang_up(),
                 CarrierState::Finish | CarrierState::Run => {}
             }
+            if self.peer_has_hung_up {
+                return if unsent == 0 && !self.owes_close() {
+                    Poll::Ready(End::Regular)
+                } else {
+                    self.wait(now, context)
+                };
+            }
             let room = self.room(unsent, context.waker());
             if room == 0 {
                 self.connection.pause();
@@ -163,7 +173,8 @@ impl<S: Sink> Driver<S> {
                 Poll::Pending => return self.wait(now, context),
             }
             match self.read(room, now) {
-                Ok(0) => return Poll::Ready(End::EndOfStream),
+                Ok(0) if self.owes_close() => self.peer_has_hung_up = true,
+                Ok(0) => return Poll::Ready(End::Regular),
                 Ok(_) => {}
                 Err(error) if is_transient(&error) => {}
                 Err(error) => return Poll::Ready(End::Failed(error)),
@@ -232,6 +243,12 @@ impl<S: Sink> Driver<S> {
         }
     }
 
+    /// Whether the peer's Close has come and our answer is not out.
+    fn owes_close(&self) -> bool {
+        self.connection.carrier() == CarrierState::Finish
+            && (self.shared().is_held() || self.shared().is_queued())
+    }
+
     /// Whether a deadline has queued something since the last write.
     fn has_more_to_write(&self) -> bool {
         self.shared().is_queued()
@@ -281,10 +298,13 @@ impl<S: Sink> Driver<S> {
         if !self.connection.wants_input() {
             return SCRATCH_BYTES;
         }
-        if unsent > UNSENT_BYTES_MAX {
+        // No more than what can be answered with as much.
+        let answerable = self.shared().outbox_bytes_max().saturating_sub(unsent);
+        if unsent > UNSENT_BYTES_MAX.min(answerable) {
             return 0;
         }
-        self.sink.as_mut().map_or(SCRATCH_BYTES, |sink| sink.room(driver).min(SCRATCH_BYTES))
+        let room = self.sink.as_mut().map_or(SCRATCH_BYTES, |sink| sink.room(driver));
+        room.min(SCRATCH_BYTES).min(answerable.max(1))
     }
 
     /// Reads once and hands on what came.
@@ -332,8 +352,8 @@ impl<S: Sink> Driver<S> {
     fn wait(&mut self, now: Time, context: &Context<'_>) -> Poll<End> {
         let held = self.connection.buffered_bytes() + self.sink.as_ref().map_or(0, Sink::held_bytes);
         self.shared().hold_in(held);
-        let dues =
-            [self.connection.deadline(), self.shared().held_until(), self.clock.shutdown_due(self.slot)];
+        let shutdown = self.clock.shutdown_due(self.slot).filter(|_| !self.shared().is_closing());
+        let dues = [self.connection.deadline(), self.shared().held_until(), shutdown];
         let due = dues.into_iter().flatten().min().unwrap_or(Time::ZERO + Duration::MAX);
         if due < self.armed || self.armed <= now {
             self.armed = self.clock.arm(self.slot, due, context.waker());
@@ -360,13 +380,13 @@ impl<S: Sink> Driver<S> {
     /// The end, once: tells the owner and everybody who waits.
     fn finish(&mut self, end: End) {
         let Some(guard) = self.guard.take() else { return };
-        let end_of_stream = matches!(end, End::EndOfStream);
+        let end_of_stream = matches!(end, End::Regular);
         let closed = Arc::new(self.connection.closed(&self.shared().lock().outbox, end_of_stream));
         let error = match (&closed.error, end) {
             (Some(error), _) => Some(Error::Peer(error.clone())),
             (None, _) if closed.received.is_some() => None,
             (None, End::Failed(error)) => Some(error.into()),
-            (None, End::EndOfStream | End::Dropped) => Some(Error::Vanished),
+            (None, End::Regular | End::Dropped) => Some(Error::Vanished),
         };
         let over = Over { closed, error };
         self.shared().finish(over.clone());

@@ -127,6 +127,10 @@ impl Shared {
         })
     }
 
+    pub(crate) fn outbox_bytes_max(&self) -> usize {
+        self.outbox_bytes_max
+    }
+
     /// What tells this connection from others on its thread.
     pub(crate) fn address(&self) -> usize {
         std::ptr::from_ref(self).addr()
