@@ -572,6 +572,10 @@ impl Judge {
     }
 
     fn take(&mut self, step: &Step) {
+        if self.end.connection.carrier() == CarrierState::Drop {
+            // A driver ends here.
+            return;
+        }
         match step {
             Step::Wait(ms) => {
                 let until = self.now + Duration::from_millis(*ms);
