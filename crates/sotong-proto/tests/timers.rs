@@ -153,7 +153,13 @@ fn two_living_ends_stay_connected() {
     pair.links().into_iter().for_each(|link| link.delay = seconds(3));
     pair.run_for(seconds(3600));
     assert!(pair.client.over.is_none() && pair.server.over.is_none());
-    assert!(pair.client.seen.iter().chain(&pair.server.seen).all(|seen| matches!(seen, Seen::Ping(_) | Seen::Pong(_))));
+    assert!(
+        pair.client
+            .seen
+            .iter()
+            .chain(&pair.server.seen)
+            .all(|seen| matches!(seen, Seen::Ping(_) | Seen::Pong(_)))
+    );
     let exchanges = pair.client.seen.len();
     assert!((100..=400).contains(&exchanges), "{exchanges} in an hour of silence");
 }
@@ -554,7 +560,11 @@ impl Judge {
         if let Some(since) = self.closing_since
             && since + self.close_timeout <= now
         {
-            assert_eq!(self.end.connection.carrier(), CarrierState::Drop, "closing since {since:?}, now {now:?}");
+            assert_eq!(
+                self.end.connection.carrier(),
+                CarrierState::Drop,
+                "closing since {since:?}, now {now:?}"
+            );
         }
     }
 
