@@ -112,3 +112,38 @@ async fn a_sender_knows_its_peer_its_request_and_its_protocol() {
     assert_eq!(request.header("x-room"), Some("blue"));
     assert_eq!(peer.expect_close().await, (4321, "enough".to_owned()));
 }
+
+#[tokio::test]
+async fn a_flush_that_waits_for_a_slow_peer_does_not_go_round_in_circles() {
+    let (report, mut reports) = mpsc::unbounded_channel();
+    let server = support::pull(Config::default(), move |mut socket: WebSocket| {
+        let report = report.clone();
+        async move {
+            SinkExt::feed(&mut socket, Message::binary(vec![7; 32 << 20])).await?;
+            let mut polls = 0;
+            std::future::poll_fn(|context| {
+                polls += 1;
+                // Tell after some; a flush that spins polls without end while the peer does not read.
+                report.send(polls).expect("the test listens");
+                SinkExt::<Message>::poll_flush_unpin(&mut socket, context)
+            })
+            .await?;
+            report.send(0).expect("the test listens");
+            Ok(())
+        }
+    })
+    .await;
+    let mut peer = server.connect().await;
+    soon(reports.recv()).await.expect("it is flushing");
+    // The peer does not read. Every task of this runtime has its turn, many times.
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    let mut polls = 0;
+    while let Ok(count) = reports.try_recv() {
+        polls = count;
+    }
+    assert!(polls < 100, "{polls} polls without progress");
+    assert_eq!(peer.next().await.expect("a frame").payload.len(), 32 << 20);
+    while soon(reports.recv()).await.expect("it is flushed in the end") != 0 {}
+}

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use sotong_proto::{Message, MessageRef};
 
 use super::Sink;
-use super::shared::Over;
+use super::outbound::Over;
 use crate::error::Error;
 use crate::sender::Sender;
 

@@ -16,6 +16,7 @@
 pub(crate) mod budget;
 pub(crate) mod clock;
 pub(crate) mod inbox;
+pub(crate) mod outbound;
 pub(crate) mod shared;
 mod turn;
 mod wheel;
@@ -32,7 +33,8 @@ use sotong_proto::{
 };
 
 use self::clock::Clock;
-use self::shared::{Over, Shared};
+use self::outbound::Over;
+use self::shared::Shared;
 use self::turn::{Corked, SCRATCH_BYTES};
 use self::wheel::Slot;
 use crate::error::Error;

@@ -1,26 +1,19 @@
 //! What a connection's driver shares with its senders.
 
-use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sotong_proto::handshake::Request;
-use sotong_proto::{Close, Closed, Config, Cork, Initiator, Outbox, Refused, Replies, Time};
+use sotong_proto::{Close, Config, Cork, Initiator, Outbox, Refused, Replies, Time};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::budget::{Budget, STEP_BYTES};
+use super::outbound::{Held, Outbound, Over};
 use super::turn;
 use crate::outgoing::sealed::Carried;
 use crate::transport::Transport;
-
-/// The most [`Sender::ping`](crate::Sender::ping)s of one connection that may wait for their Pong.
-pub(crate) const PINGS_MAX: usize = 64;
-
-/// How many runs of bytes one write takes at most.
-const SLICES_PER_WRITE: usize = 32;
 
 /// Something waits in the outbox.
 const QUEUED: u8 = 1;
@@ -57,51 +50,6 @@ pub(crate) enum Form {
     Pull,
 }
 
-/// The sending half, under the lock.
-pub(crate) struct Outbound {
-    pub(crate) outbox: Outbox,
-    /// Wakes the driver. Gone when the driver is: it would keep the driver's task alive.
-    pub(crate) driver: Option<Waker>,
-    /// For direct writes in pull form; gone when the connection is over.
-    pub(crate) transport: Option<Arc<Transport>>,
-    pub(crate) over: Option<Box<Over>>,
-    held: Option<Box<Held>>,
-    /// Who waits for what. Most connections have nobody.
-    waiting: Option<Box<Waiting>>,
-}
-
-/// A Close that the core wants to send while answers to messages before it may still come.
-struct Held {
-    close: Close,
-    first: Initiator,
-    /// When it is sent at the latest.
-    until: Time,
-}
-
-/// How it ended.
-#[derive(Clone)]
-pub(crate) struct Over {
-    pub(crate) closed: Arc<Closed>,
-    /// `None` for a regular end.
-    pub(crate) error: Option<crate::Error>,
-}
-
-#[derive(Default)]
-struct Waiting {
-    room: Vec<Waker>,
-    over: Vec<Waker>,
-    /// How many more bytes must leave before what was accepted is with the kernel.
-    flushes: Vec<(usize, oneshot::Sender<()>)>,
-    pings: Vec<Ping>,
-    next_ping: u64,
-}
-
-struct Ping {
-    payload: [u8; 8],
-    sent: Instant,
-    answered: oneshot::Sender<Duration>,
-}
-
 impl Shared {
     pub(crate) fn new(
         request: Request,
@@ -112,8 +60,7 @@ impl Shared {
         budget: Arc<Budget>,
     ) -> Arc<Shared> {
         let outbox_bytes_max = config.outbox_bytes_max;
-        let outbox = Outbox::server(config);
-        let outbound = Outbound { outbox, driver: None, transport, over: None, held: None, waiting: None };
+        let outbound = Outbound::new(Outbox::server(config), transport);
         Arc::new(Shared {
             request,
             peer,
@@ -178,11 +125,7 @@ impl Shared {
         self.hold(&self.held_out, outbound.outbox.len());
         let queued = if outbound.outbox.is_empty() { 0 } else { QUEUED };
         let closing = if outbound.is_closing() { CLOSING } else { 0 };
-        let flushing = if outbound.waiting.as_ref().is_some_and(|waiting| !waiting.flushes.is_empty()) {
-            FLUSHING
-        } else {
-            0
-        };
+        let flushing = if outbound.is_flush_awaited() { FLUSHING } else { 0 };
         let held = if outbound.held.is_some() { HELD } else { 0 };
         self.flags.store(queued | closing | flushing | held, Ordering::Release);
     }
@@ -271,34 +214,15 @@ impl Shared {
 
     /// Queues a Ping and returns where its latency will come.
     pub(crate) fn ping(&self) -> Option<oneshot::Receiver<Duration>> {
-        let (answered, latency) = oneshot::channel();
         let mut outbound = self.lock();
-        if outbound.is_closing() {
-            return None;
-        }
-        let waiting = outbound.waiting.get_or_insert_default();
-        waiting.pings.retain(|ping| !ping.answered.is_closed());
-        if waiting.pings.len() >= PINGS_MAX {
-            // The oldest gives up its place: its future ends as if the connection had.
-            waiting.pings.remove(0);
-        }
-        waiting.next_ping += 1;
-        let payload = waiting.next_ping.to_be_bytes();
-        waiting.pings.push(Ping { payload, sent: Instant::now(), answered });
-        outbound.outbox.ping(&payload);
+        let latency = outbound.ping()?;
         self.queued(outbound);
         Some(latency)
     }
 
     /// A Pong came: it answers the Ping with its payload, and all before that one (RFC 6455, section 5.5.3).
     pub(crate) fn pong(&self, payload: &[u8]) {
-        let mut outbound = self.lock();
-        let Some(waiting) = &mut outbound.waiting else { return };
-        let Some(last) = waiting.pings.iter().position(|ping| ping.payload == payload) else { return };
-        for ping in waiting.pings.drain(..=last) {
-            // Nobody may be waiting any more; that is fine.
-            let _ = ping.answered.send(ping.sent.elapsed());
-        }
+        self.lock().pong(payload);
     }
 
     /// The core's answer to a Ping; only in the driver's turn.
@@ -346,13 +270,8 @@ impl Shared {
 
     /// Where the news will come that all that is accepted now is with the kernel.
     pub(crate) fn flush(&self) -> Option<oneshot::Receiver<()>> {
-        let (done, flushed) = oneshot::channel();
         let mut outbound = self.lock();
-        if outbound.over.is_some() {
-            return None;
-        }
-        let bytes = outbound.outbox.len();
-        outbound.waiting.get_or_insert_default().flushes.push((bytes, done));
+        let flushed = outbound.flush()?;
         self.publish(&outbound);
         // Always by the driver, so that what it has corked at this moment counts too.
         wake_driver(outbound);
@@ -365,7 +284,7 @@ impl Shared {
         if let Some(over) = &outbound.over {
             return Poll::Ready((**over).clone());
         }
-        remember(&mut outbound.waiting.get_or_insert_default().over, context.waker());
+        outbound.wait_for_end(context.waker());
         Poll::Pending
     }
 
@@ -382,7 +301,7 @@ impl Shared {
                 Poll::Ready(Ok(()))
             }
             Err(Refused::Full) => {
-                remember(&mut outbound.waiting.get_or_insert_default().room, context.waker());
+                outbound.wait_for_room(context.waker());
                 Poll::Pending
             }
             Err(Refused::Closed) => Poll::Ready(Err(outbound.end_so_far())),
@@ -398,7 +317,7 @@ impl Shared {
         if outbound.outbox.len() * 2 <= self.outbox_bytes_max {
             return Poll::Ready(Ok(()));
         }
-        remember(&mut outbound.waiting.get_or_insert_default().room, context.waker());
+        outbound.wait_for_room(context.waker());
         Poll::Pending
     }
 
@@ -422,7 +341,7 @@ impl Shared {
         let senders = self.write_out(&mut outbound);
         let is_empty = outbound.outbox.is_empty();
         if !is_empty {
-            remember(&mut outbound.waiting.get_or_insert_default().room, context.waker());
+            outbound.wait_for_room(context.waker());
         }
         self.publish(&outbound);
         if is_empty {
@@ -448,110 +367,11 @@ impl Shared {
         if outbound.over.is_some() {
             return;
         }
-        outbound.over = Some(Box::new(over));
-        outbound.outbox.discard();
-        let driver = outbound.driver.take();
-        let transport = outbound.transport.take();
-        let waiting = outbound.waiting.take();
+        let ended = outbound.finish(over);
         self.publish(&outbound);
         drop(outbound);
         self.hold_in(0);
-        drop((driver, transport));
-        if let Some(waiting) = waiting {
-            // Flushes and pings end by their channels.
-            waiting.room.into_iter().chain(waiting.over).for_each(Waker::wake);
-        }
-    }
-}
-
-impl Outbound {
-    pub(crate) fn push(&mut self, message: &Carried<'_>) -> Result<(), Refused> {
-        if self.over.is_some() {
-            return Err(Refused::Closed);
-        }
-        match message {
-            Carried::Owned(message) => self.outbox.send_owned(message),
-            Carried::Borrowed(message) => self.outbox.send(*message),
-        }
-    }
-
-    pub(crate) fn is_closing(&self) -> bool {
-        self.over.is_some() || self.outbox.sent_close().is_some()
-    }
-
-    /// Why nothing can be sent, as far as that is known.
-    pub(crate) fn end_so_far(&self) -> crate::Error {
-        match self.over.as_deref() {
-            Some(Over { error: Some(error), .. }) => error.clone(),
-            Some(Over { closed, error: None }) => crate::Error::Closed(closed.clone()),
-            None => {
-                let mut closed = Closed::vanished();
-                (closed.sent, closed.first) = self.outbox.sent_close().cloned().unzip();
-                crate::Error::Closed(Arc::new(closed))
-            }
-        }
-    }
-
-    /// Counts what has left, and tells who waits for a flush. Returns who waits for room, to be woken when the
-    /// lock is free: a waker may run anything.
-    #[must_use]
-    pub(crate) fn left(&mut self, bytes: usize) -> Vec<Waker> {
-        let is_empty = self.outbox.is_empty();
-        let Some(waiting) = &mut self.waiting else { return Vec::new() };
-        for (remaining, _) in &mut waiting.flushes {
-            *remaining = remaining.saturating_sub(bytes);
-        }
-        for (_, done) in waiting.flushes.extract_if(.., |(remaining, _)| *remaining == 0 || is_empty) {
-            // Nobody may be waiting any more; that is fine.
-            let _ = done.send(());
-        }
-        let room = std::mem::take(&mut waiting.room);
-        if is_empty && waiting.over.is_empty() && waiting.pings.is_empty() {
-            self.waiting = None;
-        }
-        room
-    }
-
-    /// What was corked goes before all that waits, so every flush has that much further to go.
-    pub(crate) fn lengthen_flushes(&mut self, bytes: usize) {
-        if let Some(waiting) = &mut self.waiting {
-            waiting.flushes.iter_mut().for_each(|(remaining, _)| *remaining += bytes);
-        }
-    }
-
-    fn take_waiting_for_room(&mut self) -> Vec<Waker> {
-        self.waiting.as_mut().map(|waiting| std::mem::take(&mut waiting.room)).unwrap_or_default()
-    }
-
-    /// Writes once, in one call: what is corked, then what waits. Returns how much left; 0 if there is nothing.
-    pub(crate) fn write(&mut self, cork: &mut Cork, transport: &Transport) -> io::Result<usize> {
-        if !cork.is_empty() {
-            if self.outbox.is_empty() {
-                return self.write_cork(cork, transport);
-            }
-            self.lengthen_flushes(cork.len());
-            self.outbox.prepend(cork);
-        }
-        if self.outbox.is_empty() {
-            return Ok(0);
-        }
-        let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
-        let used = self.outbox.io_slices(&mut slices);
-        let count = transport.try_write(&slices[..used])?;
-        self.outbox.advance(count);
-        Ok(count)
-    }
-
-    /// Writes what is corked from where it stands; what the kernel refuses waits in the outbox.
-    fn write_cork(&mut self, cork: &mut Cork, transport: &Transport) -> io::Result<usize> {
-        let result = transport.try_write(&[IoSlice::new(cork.bytes())]);
-        let count = *result.as_ref().unwrap_or(&0);
-        if count < cork.len() {
-            self.lengthen_flushes(cork.len() - count);
-            self.outbox.prepend_rest(cork, count);
-        }
-        cork.clear();
-        result
+        ended.tell();
     }
 }
 
@@ -561,12 +381,5 @@ fn wake_driver(outbound: MutexGuard<'_, Outbound>) {
     drop(outbound);
     if let Some(driver) = driver {
         driver.wake();
-    }
-}
-
-/// Adds a waker, unless the same task waits already.
-fn remember(wakers: &mut Vec<Waker>, waker: &Waker) {
-    if !wakers.iter().any(|known| known.will_wake(waker)) {
-        wakers.push(waker.clone());
     }
 }
