@@ -8,6 +8,9 @@ pub(crate) struct Utf8Assembly {
     /// The first bytes of a character whose rest has not come.
     cut: [u8; 4],
     cut_length: usize,
+    /// How many bytes were looked at: a test's proof that the work is linear.
+    #[cfg(test)]
+    checked_bytes: usize,
 }
 
 /// The bytes are not UTF-8, and nothing that could follow would make them so.
@@ -22,6 +25,8 @@ impl Utf8Assembly {
             self.cut[self.cut_length] = *byte;
             self.cut_length += 1;
             piece = rest;
+            #[cfg(test)]
+            (self.checked_bytes += self.cut_length);
             match check(&self.cut[..self.cut_length]) {
                 Check::Whole(character) => {
                     self.text.push_str(character);
@@ -33,6 +38,8 @@ impl Utf8Assembly {
             }
         }
         let (whole, cut) = piece.split_at(piece.len() - cut_length(piece));
+        #[cfg(test)]
+        (self.checked_bytes += piece.len());
         self.text.push_str(simdutf8::basic::from_utf8(whole).map_err(|_| InvalidUtf8)?);
         if !cut.is_empty() {
             match check(cut) {
@@ -59,6 +66,16 @@ impl Utf8Assembly {
     /// How many bytes have come.
     pub(crate) fn len(&self) -> usize {
         self.text.len() + self.cut_length
+    }
+
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.text.capacity()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn checked_bytes(&self) -> usize {
+        self.checked_bytes
     }
 }
 

@@ -46,6 +46,21 @@ impl Unfinished {
     pub(super) fn buffered_bytes(&self) -> usize {
         self.cut.len() + self.message.as_ref().map_or(0, |message| message.payload.len())
     }
+
+    /// The memory that holds them.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.cut.capacity() + self.message.as_ref().map_or(0, |message| message.payload.capacity())
+    }
+
+    /// How many bytes were looked at so far to check that the open message is text.
+    #[cfg(test)]
+    pub(super) fn checked_bytes(&self) -> usize {
+        match &self.message {
+            Some(OpenMessage { payload: Payload::Text(text), .. }) => text.checked_bytes(),
+            _ => 0,
+        }
+    }
 }
 
 /// A data frame whose header has come.
@@ -72,6 +87,14 @@ impl Payload {
         match self {
             Payload::Text(text) => text.len(),
             Payload::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    #[cfg(test)]
+    fn capacity(&self) -> usize {
+        match self {
+            Payload::Text(text) => text.capacity(),
+            Payload::Binary(bytes) => bytes.capacity(),
         }
     }
 

@@ -11,6 +11,8 @@
 //! The loop that drives it stands in the crate's documentation.
 
 mod inbound;
+#[cfg(test)]
+mod memory;
 mod timers;
 
 use std::sync::Arc;

@@ -224,6 +224,12 @@ impl Outbox {
         self.pongs = None;
     }
 
+    /// Whether it holds no memory for what waits.
+    #[cfg(test)]
+    pub(crate) fn owns_nothing(&self) -> bool {
+        self.queue.owns_nothing() && self.pongs.is_none()
+    }
+
     /// The Close that was sent (or waits as the last frame), and who was first to close.
     pub fn sent_close(&self) -> Option<&(Close, Initiator)> {
         self.sent_close.as_deref()

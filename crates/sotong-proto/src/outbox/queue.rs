@@ -30,6 +30,11 @@ impl Queue {
         self.length
     }
 
+    #[cfg(test)]
+    pub(super) fn owns_nothing(&self) -> bool {
+        self.front.capacity() == 0 && self.rest.is_none()
+    }
+
     /// Lets `write` append to the last run.
     #[inline]
     pub(super) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
@@ -183,7 +188,7 @@ mod tests {
                 prop_assert_eq!(content(&queue), &model[..]);
             }
             queue.advance(model.len());
-            prop_assert!(queue.front.capacity() == 0 && queue.rest.is_none(), "an empty queue owns memory");
+            prop_assert!(queue.owns_nothing(), "an empty queue owns memory");
         }
     }
 }
