@@ -175,11 +175,9 @@ impl Shared {
     }
 
     /// When the Close that is held back goes out at the latest.
+    #[inline]
     pub(crate) fn held_until(&self) -> Option<Time> {
-        if !self.is_held() {
-            return None;
-        }
-        self.lock().held.as_ref().map(|held| held.until)
+        if self.is_held() { self.lock().held.as_ref().map(|held| held.until) } else { None }
     }
 
     /// Sends the Close that is held back, if there is one.
