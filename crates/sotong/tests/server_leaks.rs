@@ -131,8 +131,9 @@ async fn live(address: std::net::SocketAddr, number: usize) {
         }
         13 => reset(&peer.stream),
         14 => {
-            // A message whose end never comes.
-            peer.raw(&[0x01, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4, b'a', b'b']).await;
+            // A message whose end never comes; it holds more than the budget leaves uncounted.
+            peer.raw(&[0x01, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await;
+            peer.raw(&[b'x'; 60_000]).await;
             reset(&peer.stream);
         }
         15 => {
@@ -149,7 +150,7 @@ async fn live(address: std::net::SocketAddr, number: usize) {
             peer.text("hello").await;
         }
         18 => {
-            peer.text("hello").await;
+            peer.text(&"hello".repeat(20_000)).await;
             peer.text("bye").await;
             reset(&peer.stream);
         }
@@ -201,7 +202,12 @@ async fn connect_when_free(running: &Running) -> Peer {
     }
 }
 
-fn start(server: Server, address: std::net::SocketAddr, form: &str, alive: &Arc<AtomicUsize>) -> Running {
+fn start(
+    server: Server,
+    address: std::net::SocketAddr,
+    form: &str,
+    alive: &Arc<AtomicUsize>,
+) -> (Running, sotong::Handle) {
     let alive = alive.clone();
     let server = server.with_paths(["/", "/refused", "/panic", "/protocol", "/factory"]);
     let server = server.with_hook(hook).with_connections_max(PLACES);
@@ -217,7 +223,8 @@ fn start(server: Server, address: std::net::SocketAddr, form: &str, alive: &Arc<
             })
             .serve(move |socket: WebSocket| echo(socket, Counted::new(&alive))),
     };
-    Running::start(address, serve)
+    let handle = serve.handle();
+    (Running::start(address, serve), handle)
 }
 
 #[tokio::test]
@@ -232,7 +239,7 @@ async fn thousands_of_lives_leave_nothing_behind() {
     for form in ["pull", "event"] {
         let alive = Arc::new(AtomicUsize::new(0));
         let (server, address) = support::server(Config::default()).await;
-        let running = start(server, address, form, &alive);
+        let (running, handle) = start(server, address, form, &alive);
         // The first ones may open what stays open.
         live_all(address, 40).await;
         until("values in the first lives", 0, || alive.load(Ordering::Relaxed)).await;
@@ -245,6 +252,9 @@ async fn thousands_of_lives_leave_nothing_behind() {
         until("values of handlers", 0, || alive.load(Ordering::Relaxed)).await;
         until("open files", listening, open_files).await;
         until("tasks", tasks_at_rest, tasks).await;
+        until("connections", 0, || handle.stats().connections).await;
+        until("bytes that are held", 0, || handle.stats().buffered_bytes).await;
+        assert_eq!(handle.stats().closed_for_memory, 0);
 
         // Every place is free, and none more.
         let mut peers = Vec::new();
@@ -252,6 +262,7 @@ async fn thousands_of_lives_leave_nothing_behind() {
             peers.push(soon(connect_when_free(&running)).await);
         }
         assert!(Peer::request(address, "/", "").await.head.starts_with("HTTP/1.1 503 "));
+        assert_eq!(handle.stats().connections, PLACES);
         drop(peers);
         until("open files at the end", listening, open_files).await;
         running.stop().await;
