@@ -6,12 +6,25 @@ mod program;
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
-use program::{Heard, Program, sotong};
+use program::{DEADLINE, Heard, Program, sotong};
 use sotong_hub::cli::Exit;
 
+/// Runs a command that has to end by itself. One that serves instead is ended, and fails its test.
+#[track_caller]
 fn run(command: &mut Command) -> Output {
-    command.output().unwrap()
+    let mut child = command.spawn().unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > DEADLINE {
+            child.kill().unwrap();
+            panic!("it does not end: {command:?}");
+        }
+        // There is no waiting with a deadline in std; this looks again.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.wait_with_output().unwrap()
 }
 
 /// Nothing on stdout, one line on stderr that has these words, and this exit code.
@@ -32,7 +45,9 @@ fn each_wrong_input_gets_one_line() {
     let table: &[(&[&str], &[&str])] = &[
         (&[], &["what shall it do?", "sotong --help"]),
         (&["servr"], &["unknown command 'servr'", "did you mean 'serve'?"]),
-        (&["dance"], &["unknown command 'dance'", "serve and echo"]),
+        (&["dance"], &["unknown command 'dance'", "serve and echo", "sotong --help"]),
+        (&["--listen", "127.0.0.1:0"], &["unknown option '--listen'", "behind 'sotong serve'"]),
+        (&["serve", "--style", "pull"], &["unknown option '--style'", "behind 'sotong echo'"]),
         (&["serve", "--lisen", "127.0.0.1:0"], &["unknown option '--lisen'", "did you mean '--listen'?"]),
         (&["serve", "-x"], &["unknown option '-x'"]),
         (&["serve", "127.0.0.1:0"], &["unexpected argument '127.0.0.1:0'"]),
@@ -45,6 +60,9 @@ fn each_wrong_input_gets_one_line() {
         (&["serve", "--allow-origin", "example.com"], &["--allow-origin", "example.com", "https://"]),
         (&["serve", "--allow-host", "https://example.com"], &["--allow-host", "https://example.com"]),
         (&["serve", "--threads", "0"], &["--threads '0'", "from 1 to 1024"]),
+        (&["serve", "--threads", "-1"], &["--threads '-1'", "from 1 to 1024"]),
+        (&["serve", "--log", "loud"], &["--log 'loud'", "error, warn, info"]),
+        (&["serve", "--log", ""], &["--log ''", "error, warn, info"]),
         (&["serve", "--log", "sotong=loud"], &["--log 'sotong=loud'", "error, warn, info"]),
         (&["echo", "--listen", "[::1]:99999"], &["port 99999 is above 65535"]),
         (&["echo", "--style", "both"], &["--style 'both'", "event or pull"]),

@@ -22,10 +22,10 @@ pub enum Exit {
 impl Exit {
     /// All of them, with what `--help` says about each.
     pub const ALL: [(Exit, &'static str); 5] = [
-        (Exit::Fine, "fine; also after SIGINT (Ctrl-C) and SIGTERM, when all connections were closed"),
+        (Exit::Fine, "fine; also after SIGINT (Ctrl-C) and SIGTERM, all connections closed"),
         (Exit::Failed, "failed while running"),
         (Exit::Usage, "wrong command line"),
-        (Exit::Address, "an address cannot be listened on: in use, not permitted, not of this machine"),
+        (Exit::Address, "cannot listen there: in use, not permitted, not of this machine"),
         (Exit::Interrupted, "a second SIGINT or SIGTERM ended it at once"),
     ];
 

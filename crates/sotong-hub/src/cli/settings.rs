@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use sotong::handshake::OriginPolicy;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::exit::{Exit, Failure};
 use super::typed::{self, Typed};
@@ -147,13 +147,17 @@ fn message_bytes_max(typed: &str) -> Result<u64, Failure> {
 }
 
 fn filter(typed: &str) -> Result<Targets, Failure> {
-    typed.parse().map_err(|_| {
-        wrong(
+    // A lone word that is no level would be taken for a target, and its messages be all that is logged.
+    let is_clear =
+        |part: &str| part.contains('=') || (!part.is_empty() && part.parse::<LevelFilter>().is_ok());
+    match typed.parse() {
+        Ok(targets) if typed.split(',').all(is_clear) => Ok(targets),
+        _ => Err(wrong(
             "--log",
             typed,
             "a level (off, error, warn, info, debug, trace) or target=level is wanted, with commas",
-        )
-    })
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -207,6 +211,16 @@ mod tests {
         }
         for typed in ["", "-1", "1.5", "1k", "99999999999999999999999"] {
             assert!(threads(typed).is_err() && message_bytes_max(typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_filter_has_levels() {
+        for typed in ["off", "warn,sotong_hub=info", "sotong=debug", "TRACE"] {
+            assert!(filter(typed).is_ok(), "{typed}");
+        }
+        for typed in ["", "loud", "sotong", "sotong=loud", "warn,", "warn,verbose"] {
+            assert!(filter(typed).is_err(), "{typed}");
         }
     }
 

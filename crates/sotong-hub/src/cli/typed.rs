@@ -29,29 +29,33 @@ pub(super) enum Command {
 pub(super) struct Serve {
     /// Where to listen: an IP address and a port; may be given more than once
     ///
-    /// IPv6 addresses stand in brackets: [::1]:8000. Port 0 lets the system choose a free one, which is then printed.
-    /// Ports below 1024 need a right that ordinary users do not have.
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000")]
+    /// IPv6 addresses stand in brackets: [::1]:8000. Port 0 lets the system
+    /// choose a free one, which is then printed. Ports below 1024 need a
+    /// right that ordinary users do not have.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000", verbatim_doc_comment)]
     pub(super) listen: Vec<String>,
-    /// A website whose pages may connect, besides our own pages; may be given more than once
+    /// A website whose pages may connect, too; may be given more than once
     ///
-    /// As a browser writes it: https://example.com, with a port if it is not the usual one. No wildcards.
-    #[arg(long, value_name = "ORIGIN")]
+    /// As a browser writes it: https://example.com, with a port if it is not
+    /// the usual one. No wildcards.
+    #[arg(long, value_name = "ORIGIN", verbatim_doc_comment)]
     pub(super) allow_origin: Vec<String>,
-    /// A name that browsers reach this server by, besides localhost and IP addresses; may be given more than once
+    /// A name that browsers know this server by; may be given more than once
     ///
-    /// Needed when the pages are opened by a name of your own, such as chat.example.com. Unknown names are refused,
-    /// because a hostile page can make its own name point to this machine (DNS rebinding).
-    #[arg(long, value_name = "HOST")]
+    /// Needed when the pages are opened by a name of your own, such as
+    /// chat.example.com. Localhost and IP addresses are known. Other names
+    /// are refused, because a hostile page can make its own name point to
+    /// this machine (DNS rebinding).
+    #[arg(long, value_name = "HOST", verbatim_doc_comment)]
     pub(super) allow_host: Vec<String>,
     /// How many threads serve connections
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     pub(super) threads: String,
     /// What to log on stderr: LEVEL, or TARGET=LEVEL, with commas between
     ///
-    /// Levels: off, error, warn, info, debug, trace. Targets: sotong (connections), sotong_hub (sessions), hyper
-    /// (pages).
-    #[arg(long, value_name = "FILTER", default_value = "warn,sotong_hub=info")]
+    /// Levels: off, error, warn, info, debug, trace. Targets: sotong
+    /// (connections), sotong_hub (sessions), hyper (pages).
+    #[arg(long, value_name = "FILTER", default_value = "warn,sotong_hub=info", verbatim_doc_comment)]
     pub(super) log: String,
 }
 
@@ -59,20 +63,30 @@ pub(super) struct Serve {
 pub(super) struct Echo {
     /// Where to listen: an IP address and a port; may be given more than once
     ///
-    /// IPv6 addresses stand in brackets: [::1]:9001. Port 0 lets the system choose a free one, which is then printed.
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9001")]
+    /// IPv6 addresses stand in brackets: [::1]:9001. Port 0 lets the system
+    /// choose a free one, which is then printed.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9001", verbatim_doc_comment)]
     pub(super) listen: Vec<String>,
     /// How many threads serve connections
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     pub(super) threads: String,
-    /// Which form of the library answers: event (a value whose methods are called) or pull (a task with a loop)
+    /// Which form of the library answers
+    ///
+    /// event: a value whose methods are called. pull: a task with a loop.
     #[arg(long, value_name = "event|pull", default_value = "event")]
     pub(super) style: String,
-    /// The largest message that is answered, in bytes; a larger one ends its connection with 1009
+    /// The largest message that is answered; a larger one ends with 1009
     ///
-    /// The default of 64 MiB is far above what a server should take from strangers (the library's own default is
-    /// 1 MiB). It lets the largest messages of the Autobahn test suite through, which have 16 MiB.
-    #[arg(long, value_name = "BYTES", default_value = "67108864")]
+    /// The default of 64 MiB is far above what a server should take from
+    /// strangers (the library's own default is 1 MiB). It lets the largest
+    /// messages of the Autobahn test suite through, which have 16 MiB.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value = "67108864",
+        allow_negative_numbers = true,
+        verbatim_doc_comment
+    )]
     pub(super) message_bytes_max: String,
     /// What to log on stderr: LEVEL, or TARGET=LEVEL, with commas between
     #[arg(long, value_name = "FILTER", default_value = "warn,sotong_hub=info")]
@@ -81,9 +95,9 @@ pub(super) struct Echo {
 
 const EXAMPLES: &str = "\
 Examples:
-  sotong serve                              pages and chat at http://127.0.0.1:8000/
-  sotong echo --listen 127.0.0.1:0          an echo server on a free port, which is printed
-  sotong serve --help                       all options of serve
+  sotong serve                       pages and chat at http://127.0.0.1:8000/
+  sotong echo --listen 127.0.0.1:0   an echo server on a free port
+  sotong serve --help                all options of serve
 
 In a page, nothing is needed but the browser's own object:
   const socket = new WebSocket(\"ws://127.0.0.1:8000/ws?sub=chat:lobby\");
@@ -103,14 +117,15 @@ Examples:
   sotong serve --log debug
       shows what happens to each connection
 
-Ctrl-C stops accepting, tells every page to come back later, and ends; pressed again, it ends at once.";
+Ctrl-C stops accepting, tells every page to come back later, and ends;
+pressed again, it ends at once.";
 
 const ECHO_EXAMPLES: &str = "\
 Examples:
   sotong echo
       answers at ws://127.0.0.1:9001, on any path
   sotong echo --listen 127.0.0.1:0 --style pull --threads 2
-      on a free port, which is printed; by the pull form of the library; on two threads";
+      on a free port; by the pull form of the library; on two threads";
 
 /// What came of reading the arguments.
 pub(super) enum Parsed {
@@ -152,13 +167,20 @@ fn line(error: &clap::Error) -> String {
         ErrorKind::UnknownArgument => {
             let seen = context(ContextKind::InvalidArg).unwrap_or_default();
             let what = if seen.starts_with('-') { "unknown option" } else { "unexpected argument" };
-            format!("{what} '{seen}'{}", suggestion(ContextKind::SuggestedArg))
+            let suggested = match owner(seen) {
+                Some(command) => format!("; it belongs behind 'sotong {command}'"),
+                None => suggestion(ContextKind::SuggestedArg),
+            };
+            format!("{what} '{seen}'{suggested}")
         }
         ErrorKind::InvalidSubcommand => {
             let seen = context(ContextKind::InvalidSubcommand).unwrap_or_default();
             let suggested = suggestion(ContextKind::SuggestedSubcommand);
-            let suggested =
-                if suggested.is_empty() { "; there are serve and echo".to_owned() } else { suggested };
+            let suggested = if suggested.is_empty() {
+                "; there are serve and echo: see 'sotong --help'".to_owned()
+            } else {
+                suggested
+            };
             format!("unknown command '{seen}'{suggested}")
         }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -172,6 +194,14 @@ fn line(error: &clap::Error) -> String {
     }
 }
 
+/// The command that has this option: somebody gave it to another one, or forgot the command.
+fn owner(option: &str) -> Option<String> {
+    let long = option.strip_prefix("--")?;
+    let program = Typed::command();
+    let has = |command: &&clap::Command| command.get_arguments().any(|each| each.get_long() == Some(long));
+    program.get_subcommands().find(has).map(|command| command.get_name().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +209,18 @@ mod tests {
     #[test]
     fn clap_finds_no_fault_with_the_definitions() {
         Typed::command().debug_assert();
+    }
+
+    /// clap does not break lines, and a terminal breaks them inside words.
+    #[test]
+    fn help_fits_a_terminal_of_80_columns() {
+        for arguments in [&["--help"][..], &["serve", "--help"], &["echo", "--help"]] {
+            let arguments = ["sotong"].iter().chain(arguments).map(OsString::from);
+            let Ok(Parsed::Help(help)) = parse(arguments) else { panic!("no help") };
+            for line in help.lines().filter(|line| !line.trim_start().starts_with("const socket")) {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
+        }
     }
 
     #[test]
