@@ -8,7 +8,7 @@ pub(super) fn subs(query: &str) -> Result<Vec<String>, &'static str> {
     query
         .split('&')
         .filter_map(|pair| pair.strip_prefix("sub="))
-        .map(|value| decode(value).ok_or("sub in the URL is not percent-encoded UTF-8"))
+        .map(|value| decode(value).ok_or("bad request: sub in the URL is not percent-encoded UTF-8"))
         .collect()
 }
 
