@@ -12,6 +12,8 @@ const $ = (id) => document.getElementById(id);
 
 const ROOMS = ["lobby", "questions", "ideas"];
 const OWN_ROOMS_MAX = 5;
+// As the hub has it; a test compares the two.
+const DATA_BYTES_MAX = 16_384;
 const MESSAGES_MAX = 300;
 // As many as the hub remembers.
 const LAST_MESSAGES = 50;
@@ -323,12 +325,20 @@ async function say() {
     trouble(words("unsent", { reason: words("not_connected") }));
     return;
   }
+  const data = { text: said };
+  // Far too long a message would end the connection instead of being answered. What was written stays where it is.
+  const bytes = new TextEncoder().encode(JSON.stringify(data)).length;
+  if (bytes > DATA_BYTES_MAX) {
+    const number = new Intl.NumberFormat(language()).format;
+    trouble(words("unsent", { reason: words("too_long", { bytes: number(bytes), max: number(DATA_BYTES_MAX) }) }));
+    return;
+  }
   text.value = "";
   fit();
   trouble("");
   try {
     // It is shown when it comes back through the channel, like to everybody.
-    await hub.request("publish", { channel: channelOf(room), data: { text: said } });
+    await hub.request("publish", { channel: channelOf(room), data });
   } catch (error) {
     trouble(words("unsent", { reason: error instanceof NoReply ? words("not_connected") : error.message }));
     if (!text.value) {

@@ -53,6 +53,16 @@ fn the_first_page_leads_to_the_chat() {
     assert!(answer.contains("href=\"/chat\""));
 }
 
+/// The page tells somebody who pastes too much before the hub does, which may have to end the connection instead.
+#[test]
+fn the_chat_knows_the_limit_of_the_hub() {
+    let program = Program::serve(&[]);
+    let script = get(&program, "/chat.js");
+    let limit =
+        script.split("const DATA_BYTES_MAX = ").nth(1).and_then(|rest| rest.split(';').next()).unwrap();
+    assert_eq!(limit.replace('_', ""), sotong_hub::core::Limits::default().data_bytes_max.to_string());
+}
+
 #[test]
 fn head_is_get_without_the_body() {
     let program = Program::serve(&[]);
