@@ -7,8 +7,8 @@ use std::time::Duration;
 use pair::wire::{self, BINARY, CLOSE, CONTINUATION, FIN, PING, TEXT};
 use pair::{End, Pair, Seen};
 use sotong_proto::{
-    CarrierState, Close, CloseCode, Config, Error, Initiator, MessageRef, ProtocolError, Refused, Side, Time,
-    Timeout,
+    CarrierState, Close, CloseCode, Config, Error, Initiator, LimitError, MessageRef, ProtocolError, Refused,
+    Side, Time, Timeout,
 };
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
@@ -408,6 +408,31 @@ fn c22_close_deadline_is_not_moved_by_a_failure() {
         assert_eq!(end.connection.deadline(), Some(due));
         end.handle_timeout(due);
         assert_eq!(end.connection.carrier(), CarrierState::Drop);
+    }
+}
+
+/// A driver has a reason of its own: the peer is told, once, and the deadline of closing is the first one.
+#[test]
+fn c26_given_up_by_the_driver() {
+    let error = Error::Limit(LimitError::ServerBytes { seen: 2, max: 1 });
+    for side in SIDES {
+        let mut end = End::new(side, &Config::default());
+        end.read_at_once(&wire::frame(TEXT, b"half", wire::other(side)));
+        end.connection.give_up(error.clone(), Time::ZERO + SECOND, &mut end.outbox);
+        end.connection.give_up(error.clone(), Time::ZERO + SECOND * 2, &mut end.outbox);
+        assert_eq!(end.connection.buffered_bytes(), 0);
+        assert!(!end.connection.wants_input());
+        assert_eq!(end.connection.carrier(), CarrierState::Finish);
+        assert_eq!(end.connection.deadline(), Some(Time::ZERO + SECOND + Config::default().close_timeout));
+        let reason = "all connections hold 2 bytes, allowed are 1";
+        assert_eq!(written_close(&mut end), Some(wire::close_body(1013, reason.as_bytes())));
+        assert_eq!(end.closed(true).error, Some(error.clone()));
+        // After both Closes there is nothing to give up any more.
+        let mut end = End::new(side, &Config::default());
+        end.read_at_once(&close_frame(1000, b"", wire::other(side)));
+        end.connection.give_up(error.clone(), Time::ZERO + SECOND, &mut end.outbox);
+        assert_eq!(written_close(&mut end), Some(wire::close_body(1000, b"")));
+        assert_eq!((end.closed(true).code(), end.closed(true).error), (1000, None));
     }
 }
 

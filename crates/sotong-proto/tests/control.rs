@@ -5,7 +5,7 @@ mod pair;
 use pair::wire::{self, BINARY, CLOSE, FIN, Frame, PING, PONG, TEXT};
 use pair::{End, Pair, Seen};
 use sotong_proto::{
-    Close, CloseCode, Config, Error, Initiator, MessageRef, ProtocolError, Replies, Side, Time,
+    Close, CloseCode, Config, Cork, Error, Initiator, MessageRef, ProtocolError, Replies, Side, Time,
 };
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
@@ -221,6 +221,50 @@ fn c15_pings_are_answered_though_the_outbox_never_drains() {
         answers += usize::from(frame.first == FIN | PONG);
     }
     assert_eq!(answers, 1000, "every ping had room for its pong");
+}
+
+/// What is put in front of waiting pongs gives them no room: they still wait.
+#[test]
+fn c17_corked_frames_in_front_of_pongs() {
+    let mut end = End::new(Side::Server, &Config::default().with_pong_bytes_max(0));
+    end.read_at_once(&ping(b"1", Side::Server));
+    end.read_at_once(&ping(b"2", Side::Server));
+    let mut cork = Cork::new();
+    cork.send(MessageRef::Binary(&[7; 100]));
+    cork.pong(b"corked");
+    let corked = cork.bytes().to_vec();
+    end.outbox.prepend(&mut cork);
+    assert!(cork.is_empty());
+    let one = frame_bytes(1, Side::Server);
+    assert_eq!(end.outbox.len(), corked.len() + one);
+    // As much leaves as the pong is long, and it is not the pong.
+    end.outbox.advance(one);
+    assert_eq!(end.outbox.len(), corked.len());
+    end.read_at_once(&ping(b"3", Side::Server));
+    assert_eq!(end.outbox.len(), corked.len(), "there was room for one pong, and it is taken");
+    let rest = end.outbox.take_bytes();
+    let frames = wire::read_frames(&[&corked[..one], &rest].concat(), Side::Server);
+    let payloads: Vec<&[u8]> = frames.iter().map(|frame| &frame.payload[..]).collect();
+    assert_eq!(payloads, [&[7; 100][..], b"corked", b"1", b"3"]);
+}
+
+/// The kernel took part of what was corked; the rest comes first, whole frames after it.
+#[test]
+fn the_rest_of_corked_frames_comes_first() {
+    for sent in 0..30 {
+        let mut end = End::new(Side::Server, &Config::default());
+        let mut cork = Cork::new();
+        cork.send(MessageRef::Text("what one read caused"));
+        cork.pong(b"and a pong");
+        let corked = cork.bytes().to_vec();
+        end.outbox.send(MessageRef::Text("from another thread")).expect("there is room");
+        end.outbox.prepend_rest(&mut cork, sent);
+        assert!(cork.is_empty());
+        let bytes = [&corked[..sent], &end.outbox.take_bytes()].concat();
+        let frames = wire::read_frames(&bytes, Side::Server);
+        let payloads: Vec<&[u8]> = frames.iter().map(|frame| &frame.payload[..]).collect();
+        assert_eq!(payloads, [&b"what one read caused"[..], b"and a pong", b"from another thread"]);
+    }
 }
 
 #[test]
