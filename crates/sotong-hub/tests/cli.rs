@@ -79,7 +79,7 @@ fn a_port_in_use_is_named() {
     let address = listener.local_addr().unwrap().to_string();
     for command in ["serve", "echo"] {
         let output = run(sotong().args([command, "--listen", &address]));
-        one_line(&output, Exit::Address, &[&address, "another program listens there"]);
+        one_line(&output, Exit::Address, &[&address, "another program listens there", "--listen"]);
     }
     let output = run(sotong().args(["serve", "--listen", "127.0.0.1:0", "--listen", &address]));
     one_line(&output, Exit::Address, &[&address]);

@@ -86,7 +86,7 @@ fn failed(error: io::Error) -> Failure {
 fn not_listening(error: &io::Error) -> Failure {
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "; another program listens there: stop it, or choose another port (0: any free one)"
+            "; another program listens there: stop it, or choose another port with --listen (0: any free one)"
         }
         io::ErrorKind::PermissionDenied => {
             "; ports below 1024 need a right that this user does not have: choose one from 1024 to 65535"
