@@ -317,3 +317,37 @@ async fn endless_deadlines_and_windows_are_fine() {
     let serve = server.serve(echo).with_shutdown_window(Duration::MAX).with_graceful_shutdown(async {});
     soon(serve.into_future()).await.expect("nobody is there to wait for");
 }
+
+/// The window says when open connections are closed. One that is closing already keeps its own deadline.
+#[tokio::test]
+#[ignore = "the wheel moves every alarm to the shutdown's moment, also to a later one"]
+async fn a_long_window_does_not_delay_the_end_of_what_is_closing_already() {
+    let config = Config::default().with_close_timeout(Duration::from_millis(300));
+    let (server, address) = support::server(config).await;
+    let (tell, mut ends) = tokio::sync::mpsc::unbounded_channel();
+    let serve = server.serve(move |mut socket: WebSocket| {
+        let tell = tell.clone();
+        async move {
+            if socket.recv().await?.is_some() {
+                tell.send(socket.close(sotong::CloseCode::NORMAL, "").await).expect("the test is there");
+            }
+            Ok::<(), Error>(())
+        }
+    });
+    let (signal, stop) = oneshot::channel::<()>();
+    let serve = serve.with_shutdown_window(Duration::from_secs(3600));
+    let serving =
+        tokio::spawn(serve.with_graceful_shutdown(async { stop.await.unwrap_or(()) }).into_future());
+    let mut peers = Vec::new();
+    for _ in 0..4 {
+        let mut peer = Peer::connect(address).await;
+        peer.text("close").await;
+        assert_eq!(peer.next().await.expect("a close frame").close_code(), Some(1000));
+        peers.push(peer);
+    }
+    drop(signal);
+    for _ in 0..4 {
+        soon(ends.recv()).await.expect("each ends within close_timeout");
+    }
+    soon(serving).await.expect("it did not panic").expect("nobody is left to wait for");
+}
