@@ -223,6 +223,30 @@ fn c15_pings_are_answered_though_the_outbox_never_drains() {
     assert_eq!(answers, 1000, "every ping had room for its pong");
 }
 
+/// Room for pongs comes from pongs that leave, not from messages before them.
+#[test]
+fn c17_pongs_behind_messages() {
+    for side in SIDES {
+        let mut end = End::new(side, &Config::default().with_pong_bytes_max(0));
+        end.outbox.send(MessageRef::Binary(&[7; 100])).expect("there is room");
+        let message = end.outbox.len();
+        for payload in [b"1", b"2"] {
+            end.read_at_once(&ping(payload, side));
+        }
+        let one = frame_bytes(1, side);
+        for _ in 0..3 {
+            let before = end.outbox.len();
+            end.outbox.advance(one);
+            assert_eq!(end.outbox.len(), before - one, "part of a message has left, no pong");
+        }
+        // The message and all of the pong but its last byte; then that byte.
+        end.outbox.advance(message - 3 * one + one - 1);
+        assert_eq!(end.outbox.len(), 1);
+        end.outbox.advance(1);
+        assert_eq!(written(&mut end), [pong(b"2")]);
+    }
+}
+
 /// What is put in front of waiting pongs gives them no room: they still wait.
 #[test]
 fn c17_corked_frames_in_front_of_pongs() {
@@ -231,7 +255,7 @@ fn c17_corked_frames_in_front_of_pongs() {
     end.read_at_once(&ping(b"2", Side::Server));
     let mut cork = Cork::new();
     cork.send(MessageRef::Binary(&[7; 100]));
-    cork.pong(b"corked");
+    assert!(cork.pong(b"corked", 4096));
     let corked = cork.bytes().to_vec();
     end.outbox.prepend(&mut cork);
     assert!(cork.is_empty());
@@ -255,7 +279,7 @@ fn the_rest_of_corked_frames_comes_first() {
         let mut end = End::new(Side::Server, &Config::default());
         let mut cork = Cork::new();
         cork.send(MessageRef::Text("what one read caused"));
-        cork.pong(b"and a pong");
+        assert!(cork.pong(b"and a pong", 4096));
         let corked = cork.bytes().to_vec();
         end.outbox.send(MessageRef::Text("from another thread")).expect("there is room");
         end.outbox.prepend_rest(&mut cork, sent);
