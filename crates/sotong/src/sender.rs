@@ -1,7 +1,6 @@
 //! The sending end of a connection, for any task and any thread.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,12 +59,14 @@ impl Sender {
     pub async fn send(&self, message: impl Outgoing) -> Result<(), SendError> {
         let carried = message.carry();
         match self.shared.try_send(&carried) {
-            Ok(()) => Ok(()),
-            Err(Refused::Full) => {
-                poll_fn(|context| self.shared.poll_send(&carried, context)).await.map_err(SendError)
-            }
-            Err(Refused::Closed) => Err(SendError(self.end())),
+            Ok(()) => return Ok(()),
+            Err(Refused::Full) => {}
+            Err(Refused::Closed) => return Err(SendError(self.end())),
         }
+        while let Some(room) = self.shared.send_or_wait(&carried).map_err(SendError)? {
+            room.await;
+        }
+        Ok(())
     }
 
     /// Ready when everything that was accepted before is with the kernel.
@@ -120,7 +121,12 @@ impl Sender {
     /// # Cancel safety
     /// Dropping it changes nothing.
     pub async fn closed(&self) -> Arc<Closed> {
-        poll_fn(|context| self.shared.poll_over(context)).await.closed
+        loop {
+            match self.shared.over_or_wait() {
+                Ok(over) => return over.closed,
+                Err(end) => end.await,
+            }
+        }
     }
 
     /// Whether nothing can be sent any more.

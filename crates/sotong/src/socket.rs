@@ -7,13 +7,14 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;
 use sotong_proto::handshake::Request;
 use sotong_proto::{CloseCode, Closed, Message, Refused};
+use tokio::sync::futures::OwnedNotified;
 
 use crate::driver::inbox::{Inbox, Taken};
 use crate::error::{Error, SendError};
@@ -89,8 +90,9 @@ impl WebSocket {
             return Poll::Ready(Ok(None));
         }
         let Poll::Ready(taken) = self.inbox.poll_take(&mut self.batch, context) else {
-            // Everything that came is answered as far as it ever will be: a Close that waited for that may go.
-            if self.socket.shared().is_held() {
+            // Everything that came is answered as far as it ever will be: a Close that waited for that may go. Looked
+            // at once more, because it may have come since, with messages before it.
+            if self.socket.shared().is_held() && self.inbox.is_empty() {
                 self.socket.shared().release_close();
             }
             return Poll::Pending;
@@ -125,6 +127,7 @@ impl WebSocket {
         // Written by hand, because an `async fn` would keep the message twice.
         let carried = message.carry();
         let mut is_first = true;
+        let mut room: Option<Pin<Box<OwnedNotified>>> = None;
         poll_fn(move |context| {
             if std::mem::take(&mut is_first) {
                 match self.send_now(&carried) {
@@ -133,7 +136,16 @@ impl WebSocket {
                     Err(Refused::Full) => {}
                 }
             }
-            self.socket.shared().poll_send(&carried, context).map_err(SendError)
+            loop {
+                if let Some(room) = &mut room {
+                    ready!(room.as_mut().poll(context));
+                }
+                match self.socket.shared().send_or_wait(&carried) {
+                    Ok(None) => return Poll::Ready(Ok(())),
+                    Ok(Some(wait)) => room = Some(Box::pin(wait)),
+                    Err(error) => return Poll::Ready(Err(SendError(error))),
+                }
+            }
         })
     }
 

@@ -320,7 +320,6 @@ async fn endless_deadlines_and_windows_are_fine() {
 
 /// The window says when open connections are closed. One that is closing already keeps its own deadline.
 #[tokio::test]
-#[ignore = "the wheel moves every alarm to the shutdown's moment, also to a later one"]
 async fn a_long_window_does_not_delay_the_end_of_what_is_closing_already() {
     let config = Config::default().with_close_timeout(Duration::from_millis(300));
     let (server, address) = support::server(config).await;

@@ -64,7 +64,8 @@ pub(crate) enum Taken {
 
 impl Inbox {
     pub(crate) fn new(bytes_max: usize) -> Arc<Inbox> {
-        Arc::new(Inbox { state: Mutex::default(), bytes_max })
+        // With no room at all nothing would ever be read.
+        Arc::new(Inbox { state: Mutex::default(), bytes_max: bytes_max.max(1) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -95,6 +96,11 @@ impl Inbox {
             driver.wake();
         }
         Poll::Ready(Taken::Messages)
+    }
+
+    /// Whether nothing waits for the reader.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().messages.is_empty()
     }
 
     /// The reader goes: what is here and what still comes is nobody's.

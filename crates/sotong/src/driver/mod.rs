@@ -150,20 +150,28 @@ impl<S: Sink> Driver<S> {
                 return Poll::Ready(End::Dropped);
             }
             match self.connection.carrier() {
-                CarrierState::Drop => return Poll::Ready(End::Dropped),
+                CarrierState::Drop => {
+                    self.say_last_word(&corked, now, context);
+                    return Poll::Ready(End::Dropped);
+                }
                 CarrierState::Finish if unsent == 0 => self.hang_up(),
                 CarrierState::Finish | CarrierState::Run => {}
             }
             if self.peer_has_hung_up {
-                return if unsent == 0 && !self.owes_close() {
-                    Poll::Ready(End::Regular)
-                } else {
-                    self.wait(now, context)
-                };
+                if unsent == 0 && !self.owes_close() {
+                    return Poll::Ready(End::Regular);
+                }
+                if unsent == 0 && self.has_more_to_write() {
+                    continue;
+                }
+                return self.wait(now, context);
             }
             let room = self.room(unsent, context.waker());
             if room == 0 {
                 self.connection.pause();
+                if unsent == 0 && self.has_more_to_write() {
+                    continue;
+                }
                 return self.wait(now, context);
             }
             self.connection.resume(now);
@@ -228,10 +236,10 @@ impl<S: Sink> Driver<S> {
             }
         };
         let unsent = outbound.outbox.len();
-        let senders = outbound.left(written);
+        let news = outbound.left(written);
         shared.publish(&outbound);
         drop(outbound);
-        senders.into_iter().for_each(Waker::wake);
+        news.tell();
         self.connection.wrote(unsent, written > 0, now);
         result.map(|()| unsent)
     }
@@ -242,6 +250,15 @@ impl<S: Sink> Driver<S> {
             && (until <= now || self.sink.as_ref().is_none_or(Sink::is_through))
         {
             self.shared().release_close();
+        }
+    }
+
+    /// Before the carrier is given up: a Close that is still held back, if the kernel takes it.
+    fn say_last_word(&mut self, corked: &Corked, now: Time, context: &mut Context<'_>) {
+        if self.shared().is_held() {
+            self.shared().release_close();
+            // It is the end, with or without it.
+            let _ = self.write(corked, now, context);
         }
     }
 
@@ -266,8 +283,10 @@ impl<S: Sink> Driver<S> {
             self.connection.close_sent(now);
         }
         if self.connection.deadline().is_some_and(|due| due <= now) {
-            let mut answers = Answers { shared: self.socket.shared(), now };
-            if let Some(error) = self.connection.handle_timeout(now, &mut answers) {
+            let mut answers = Answers::new(self.socket.shared(), now);
+            let error = self.connection.handle_timeout(now, &mut answers);
+            answers.end();
+            if let Some(error) = error {
                 self.tell(|sink, socket| sink.error(socket, &error.into()));
             }
         }
@@ -278,8 +297,9 @@ impl<S: Sink> Driver<S> {
     fn give_way(&mut self, unsent: usize, now: Time) -> bool {
         if self.connection.wants_input() {
             let error = sotong_proto::Error::from(self.clock.budget().give_way());
-            let mut answers = Answers { shared: self.socket.shared(), now };
+            let mut answers = Answers::new(self.socket.shared(), now);
             self.connection.give_up(error.clone(), now, &mut answers);
+            answers.end();
             self.tell(|sink, socket| sink.error(socket, &error.into()));
         }
         unsent > 0
@@ -327,8 +347,8 @@ impl<S: Sink> Driver<S> {
         let Driver { connection, socket, sink, .. } = self;
         let mut received = connection.receive(bytes, now);
         let mut panicked = false;
+        let mut answers = Answers::new(socket.shared(), now);
         let mut read_all = AssertUnwindSafe(|sink: &mut Option<S>| {
-            let mut answers = Answers { shared: socket.shared(), now };
             while let Some(event) = received.next(&mut answers) {
                 match (event, &mut *sink) {
                     (Event::Message(message), Some(sink)) => sink.message(socket, message),
@@ -342,9 +362,10 @@ impl<S: Sink> Driver<S> {
             }
         });
         while catch_unwind(AssertUnwindSafe(|| read_all(sink))).is_err() {
-            *sink = None;
+            drop_quietly(sink);
             panicked = true;
         }
+        answers.end();
         if panicked {
             self.panicked();
         }
@@ -354,11 +375,17 @@ impl<S: Sink> Driver<S> {
     fn wait(&mut self, now: Time, context: &Context<'_>) -> Poll<End> {
         let held = self.connection.buffered_bytes() + self.sink.as_ref().map_or(0, Sink::held_bytes);
         self.shared().hold_in(held);
-        let shutdown = self.clock.shutdown_due(self.slot).filter(|_| !self.shared().is_closing());
-        let dues = [self.connection.deadline(), self.shared().held_until(), shutdown];
+        let shutdown = self.clock.shutdown_due(self.slot);
+        let close = shutdown.filter(|_| !self.shared().is_closing());
+        let dues = [self.connection.deadline(), self.shared().held_until(), close];
         let due = dues.into_iter().flatten().min().unwrap_or(Time::ZERO + Duration::MAX);
-        if due < self.armed || self.armed <= now {
+        // A shutdown moves alarms: what was armed before it may have rung already.
+        if due < self.armed || self.armed <= now || shutdown.is_some() {
             self.armed = self.clock.arm(self.slot, due, context.waker());
+        }
+        if shutdown.is_none() && self.clock.shutdown_due(self.slot).is_some() {
+            // It began just now, on another thread, and what was armed here may have undone its alarm.
+            context.waker().wake_by_ref();
         }
         Poll::Pending
     }
@@ -375,7 +402,7 @@ impl<S: Sink> Driver<S> {
     /// A method of the owner panicked: its connection ends with 1011, and nothing else does.
     fn panicked(&mut self) {
         tracing::error!(peer = %self.socket.peer_addr(), "the handler of a connection panicked; it is closed with 1011");
-        self.sink = None;
+        drop_quietly(&mut self.sink);
         self.shared().close(Close::new(CloseCode::INTERNAL_ERROR, "internal error"), Initiator::Local);
     }
 
@@ -391,13 +418,13 @@ impl<S: Sink> Driver<S> {
             (None, End::Regular | End::Dropped) => Some(Error::Vanished),
         };
         let over = Over { closed, error };
-        self.shared().finish(over.clone());
         self.clock.release(self.slot);
+        self.shared().finish(over.clone());
         if let (None, Some(error)) = (&over.closed.error, &over.error) {
             self.tell(|sink, socket| sink.error(socket, error));
         }
         self.tell(|sink, _| sink.close(&over));
-        self.sink = None;
+        drop_quietly(&mut self.sink);
         drop(guard);
     }
 }
@@ -421,6 +448,14 @@ impl<S: Sink> Drop for Driver<S> {
     }
 }
 
+/// Drops the owner. It is the user's, so this may panic, too.
+fn drop_quietly<S>(sink: &mut Option<S>) {
+    let sink = sink.take();
+    if catch_unwind(AssertUnwindSafe(|| drop(sink))).is_err() {
+        tracing::error!("the drop of a connection's owner panicked");
+    }
+}
+
 fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
@@ -429,6 +464,21 @@ fn is_transient(error: &io::Error) -> bool {
 struct Answers<'a> {
     shared: &'a Shared,
     now: Time,
+    /// A Close that is to be held back, but only when the reader can see the messages that came before it.
+    close: Option<(Close, Initiator)>,
+}
+
+impl<'a> Answers<'a> {
+    fn new(shared: &'a Shared, now: Time) -> Self {
+        Answers { shared, now, close: None }
+    }
+
+    /// The messages of this read are handed over.
+    fn end(self) {
+        if let Some((close, first)) = self.close {
+            self.shared.hold_close(close, first, self.now + LAST_ANSWERS);
+        }
+    }
 }
 
 impl Replies for Answers<'_> {
@@ -441,6 +491,10 @@ impl Replies for Answers<'_> {
     }
 
     fn close(&mut self, close: Close, first: Initiator) {
-        self.shared.close_out(close, first, self.now + LAST_ANSWERS);
+        if self.shared.holds_closes() {
+            self.close.get_or_insert((close, first));
+        } else {
+            self.shared.close(close, first);
+        }
     }
 }

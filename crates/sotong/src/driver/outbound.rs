@@ -2,14 +2,17 @@
 //! for it.
 
 use std::io::{self, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
 use sotong_proto::{Close, Closed, Cork, Initiator, Outbox, Refused, Replies, Time};
-use tokio::sync::oneshot;
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use super::turn;
 use crate::outgoing::sealed::Carried;
 use crate::transport::Transport;
 
@@ -48,11 +51,13 @@ pub(crate) struct Over {
     pub(crate) error: Option<crate::Error>,
 }
 
-/// Who waits for what.
+/// Who waits for what. Whoever gives up waiting leaves nothing here, or nothing that the next one does not clear.
 #[derive(Default)]
 struct Waiting {
-    room: Vec<Waker>,
-    over: Vec<Waker>,
+    room: Option<Arc<Notify>>,
+    over: Option<Arc<Notify>>,
+    /// The task that uses the [`WebSocket`](crate::WebSocket) as a sink, for room and for the end.
+    sink: Option<Waker>,
     /// How many more bytes must leave before what was accepted is with the kernel.
     flushes: Vec<(usize, oneshot::Sender<()>)>,
     pings: Vec<Ping>,
@@ -97,25 +102,21 @@ impl Outbound {
         }
     }
 
-    /// Counts what has left, and tells who waits for a flush. Returns who waits for room, to be woken when the
-    /// lock is free: a waker may run anything.
-    #[must_use]
-    pub(crate) fn left(&mut self, bytes: usize) -> Vec<Waker> {
+    /// Counts what has left. Returns who waits for that.
+    pub(crate) fn left(&mut self, bytes: usize) -> News {
         let is_empty = self.outbox.is_empty();
-        let Some(waiting) = &mut self.waiting else { return Vec::new() };
+        let Some(waiting) = &mut self.waiting else { return News::default() };
         for (remaining, _) in &mut waiting.flushes {
             *remaining = remaining.saturating_sub(bytes);
         }
-        for (_, done) in waiting.flushes.extract_if(.., |(remaining, _)| *remaining == 0 || is_empty) {
-            // Nobody may be waiting any more; that is fine.
-            let _ = done.send(());
-        }
+        let is_done = |(remaining, _): &mut (usize, _)| *remaining == 0 || is_empty;
+        let flushed = waiting.flushes.extract_if(.., is_done).map(|(_, done)| done).collect();
         // Without progress there is no more room than before: to wake for it would go round in circles.
-        let room = if bytes > 0 || is_empty { std::mem::take(&mut waiting.room) } else { Vec::new() };
-        if is_empty && room.is_empty() && waiting.over.is_empty() && waiting.pings.is_empty() {
+        let news = if bytes > 0 || is_empty { waiting.take_room() } else { News::default() };
+        if is_empty && waiting.over.is_none() && waiting.pings.is_empty() {
             self.waiting = None;
         }
-        room
+        News { flushed, ..news }
     }
 
     /// What was corked goes before all that waits, so every flush has that much further to go.
@@ -125,8 +126,8 @@ impl Outbound {
         }
     }
 
-    pub(super) fn take_waiting_for_room(&mut self) -> Vec<Waker> {
-        self.waiting.as_mut().map(|waiting| std::mem::take(&mut waiting.room)).unwrap_or_default()
+    pub(super) fn take_waiting_for_room(&mut self) -> News {
+        self.waiting.as_mut().map(|waiting| waiting.take_room()).unwrap_or_default()
     }
 
     /// Writes once, in one call: what is corked, then what waits. Returns how much left; 0 if there is nothing.
@@ -153,7 +154,8 @@ impl Outbound {
         let result = transport.try_write(&[IoSlice::new(cork.bytes())]);
         let count = *result.as_ref().unwrap_or(&0);
         if count < cork.len() {
-            self.lengthen_flushes(cork.len() - count);
+            // By all of it: what has left just now is subtracted in `left`.
+            self.lengthen_flushes(cork.len());
             self.outbox.prepend_rest(cork, count);
         }
         cork.clear();
@@ -161,16 +163,16 @@ impl Outbound {
     }
 
     /// Queues a Ping and returns where its latency will come; `None` after a Close.
-    pub(super) fn ping(&mut self) -> Option<oneshot::Receiver<Duration>> {
+    pub(super) fn ping(&mut self, news: &mut News) -> Option<oneshot::Receiver<Duration>> {
         if self.is_closing() {
             return None;
         }
         let (answered, latency) = oneshot::channel();
         let waiting = self.waiting.get_or_insert_default();
-        waiting.pings.retain(|ping| !ping.answered.is_closed());
+        news.given_up.extend(waiting.pings.extract_if(.., |ping| ping.answered.is_closed()));
         if waiting.pings.len() >= PINGS_MAX {
             // The oldest gives up its place: its future ends as if the connection had.
-            waiting.pings.remove(0);
+            news.given_up.push(waiting.pings.remove(0));
         }
         waiting.next_ping += 1;
         let payload = waiting.next_ping.to_be_bytes();
@@ -180,23 +182,24 @@ impl Outbound {
     }
 
     /// A Pong came: it answers the Ping with its payload, and all before that one (RFC 6455, section 5.5.3).
-    pub(super) fn pong(&mut self, payload: &[u8]) {
-        let Some(waiting) = &mut self.waiting else { return };
-        let Some(last) = waiting.pings.iter().position(|ping| ping.payload == payload) else { return };
-        for ping in waiting.pings.drain(..=last) {
-            // Nobody may be waiting any more; that is fine.
-            let _ = ping.answered.send(ping.sent.elapsed());
-        }
+    pub(super) fn pong(&mut self, payload: &[u8]) -> News {
+        let answered = self.waiting.as_mut().and_then(|waiting| {
+            let last = waiting.pings.iter().position(|ping| ping.payload == payload)?;
+            Some(waiting.pings.drain(..=last).collect())
+        });
+        News { answered: answered.unwrap_or_default(), ..News::default() }
     }
 
     /// Where the news will come that all that waits now is with the kernel; `None` when the connection is over.
-    pub(super) fn flush(&mut self) -> Option<oneshot::Receiver<()>> {
+    pub(super) fn flush(&mut self, news: &mut News) -> Option<oneshot::Receiver<()>> {
         if self.over.is_some() {
             return None;
         }
         let (done, flushed) = oneshot::channel();
         let bytes = self.outbox.len();
-        self.waiting.get_or_insert_default().flushes.push((bytes, done));
+        let flushes = &mut self.waiting.get_or_insert_default().flushes;
+        news.flushed.extend(flushes.extract_if(.., |(_, done)| done.is_closed()).map(|(_, done)| done));
+        flushes.push((bytes, done));
         Some(flushed)
     }
 
@@ -204,12 +207,25 @@ impl Outbound {
         self.waiting.as_ref().is_some_and(|waiting| !waiting.flushes.is_empty())
     }
 
-    pub(super) fn wait_for_room(&mut self, waker: &Waker) {
-        remember(&mut self.waiting.get_or_insert_default().room, waker);
+    /// Ready when there may be more room. It counts from now on, not from when it is polled.
+    pub(super) fn room(&mut self) -> OwnedNotified {
+        self.waiting.get_or_insert_default().room.get_or_insert_default().clone().notified_owned()
     }
 
-    pub(super) fn wait_for_end(&mut self, waker: &Waker) {
-        remember(&mut self.waiting.get_or_insert_default().over, waker);
+    /// Ready when the connection is over. It counts from now on, too.
+    pub(super) fn end(&mut self) -> OwnedNotified {
+        self.waiting.get_or_insert_default().over.get_or_insert_default().clone().notified_owned()
+    }
+
+    /// Has the task that uses the socket as a sink woken when there is more room, or at the end. Returns the waker
+    /// that was there before, to be dropped when the lock is free.
+    #[must_use]
+    pub(super) fn wait_as_sink(&mut self, waker: &Waker) -> Option<Waker> {
+        let sink = &mut self.waiting.get_or_insert_default().sink;
+        if sink.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            return None;
+        }
+        sink.replace(waker.clone())
     }
 
     /// The end. Whoever waits is told by what is returned, when the lock is free.
@@ -230,16 +246,70 @@ pub(super) struct Ended {
 
 impl Ended {
     pub(super) fn tell(self) {
-        if let Some(waiting) = self.waiting {
+        if let Some(mut waiting) = self.waiting {
+            let room = waiting.take_room();
             // Flushes and pings end by their channels.
-            waiting.room.into_iter().chain(waiting.over).for_each(Waker::wake);
+            News { over: waiting.over.take(), ended: Some(waiting), ..room }.tell();
         }
     }
 }
 
-/// Adds a waker, unless the same task waits already.
-fn remember(wakers: &mut Vec<Waker>, waker: &Waker) {
-    if !wakers.iter().any(|known| known.will_wake(waker)) {
-        wakers.push(waker.clone());
+impl Waiting {
+    fn take_room(&mut self) -> News {
+        News { room: self.room.take(), sink: self.sink.take(), ..News::default() }
+    }
+}
+
+/// What somebody waits to hear, and what nobody waits for any more. To be told when the lock is free: a waker may run
+/// anything, and so may what is dropped with one.
+#[derive(Default)]
+#[must_use]
+pub(crate) struct News {
+    room: Option<Arc<Notify>>,
+    over: Option<Arc<Notify>>,
+    sink: Option<Waker>,
+    flushed: Vec<oneshot::Sender<()>>,
+    answered: Vec<Ping>,
+    given_up: Vec<Ping>,
+    ended: Option<Box<Waiting>>,
+}
+
+impl News {
+    #[inline]
+    pub(crate) fn tell(self) {
+        let none = self.room.is_none()
+            && self.over.is_none()
+            && self.sink.is_none()
+            && self.flushed.is_empty()
+            && self.answered.is_empty()
+            && self.given_up.is_empty()
+            && self.ended.is_none();
+        if !none {
+            turn::outside(|| self.tell_them());
+        }
+    }
+
+    #[cold]
+    fn tell_them(self) {
+        // A waker that panics is its owner's trouble, not this connection's.
+        let told = catch_unwind(AssertUnwindSafe(|| {
+            for done in self.flushed {
+                // Nobody may be waiting any more; that is fine.
+                let _ = done.send(());
+            }
+            for ping in self.answered {
+                let _ = ping.answered.send(ping.sent.elapsed());
+            }
+            drop((self.given_up, self.ended));
+            for waiting in self.room.iter().chain(&self.over) {
+                waiting.notify_waiters();
+            }
+            if let Some(sink) = self.sink {
+                sink.wake();
+            }
+        }));
+        if told.is_err() {
+            tracing::error!("a waker panicked");
+        }
     }
 }

@@ -2,15 +2,16 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sotong_proto::handshake::Request;
 use sotong_proto::{Close, Config, Cork, Initiator, Outbox, Refused, Replies, Time};
+use tokio::sync::futures::OwnedNotified;
 use tokio::sync::oneshot;
 
 use super::budget::{Budget, STEP_BYTES};
-use super::outbound::{Held, Outbound, Over};
+use super::outbound::{Held, News, Outbound, Over};
 use super::turn;
 use crate::outgoing::sealed::Carried;
 use crate::transport::Transport;
@@ -156,12 +157,14 @@ impl Shared {
         }
     }
 
-    /// The core closes. In pull form its Close waits for the answers to the messages before it, until `until`.
-    pub(crate) fn close_out(&self, close: Close, first: Initiator, until: Time) {
-        if self.form == Form::Events {
-            self.close(close, first);
-            return;
-        }
+    /// Whether a Close of the core waits for the answers to the messages before it.
+    pub(crate) fn holds_closes(&self) -> bool {
+        self.form == Form::Pull
+    }
+
+    /// The core closes, and its Close waits for the answers to the messages before it, until `until`. Those messages
+    /// are in the inbox already: the reader may come for them at any moment, and release it if there are none.
+    pub(crate) fn hold_close(&self, close: Close, first: Initiator, until: Time) {
         let mut outbound = self.lock();
         if !outbound.is_closing() && outbound.held.is_none() {
             outbound.held = Some(Box::new(Held { close, first, until }));
@@ -182,8 +185,9 @@ impl Shared {
 
     /// Sends the Close that is held back, if there is one.
     pub(crate) fn release_close(&self) {
-        if let Some(held) = { self.lock().held.take() } {
-            self.close(held.close, held.first);
+        let mut outbound = self.lock();
+        if let Some(held) = outbound.held.take() {
+            self.close_locked(outbound, held.close, held.first);
         }
     }
 
@@ -198,29 +202,36 @@ impl Shared {
             Some(held) => (held.close, held.first),
             None => (close, first),
         };
+        self.close_locked(outbound, close, first);
+        true
+    }
+
+    fn close_locked(&self, mut outbound: MutexGuard<'_, Outbound>, close: Close, first: Initiator) {
         outbound.outbox.close(close, first);
         self.publish(&outbound);
-        let senders = outbound.take_waiting_for_room();
+        let news = outbound.take_waiting_for_room();
         if turn::is_turn_of(self.address()) {
             drop(outbound);
         } else {
             wake_driver(outbound);
         }
-        senders.into_iter().for_each(Waker::wake);
-        true
+        news.tell();
     }
 
     /// Queues a Ping and returns where its latency will come.
     pub(crate) fn ping(&self) -> Option<oneshot::Receiver<Duration>> {
+        let mut news = News::default();
         let mut outbound = self.lock();
-        let latency = outbound.ping()?;
+        let latency = outbound.ping(&mut news)?;
         self.queued(outbound);
+        news.tell();
         Some(latency)
     }
 
     /// A Pong came: it answers the Ping with its payload, and all before that one (RFC 6455, section 5.5.3).
     pub(crate) fn pong(&self, payload: &[u8]) {
-        self.lock().pong(payload);
+        let news = self.lock().pong(payload);
+        news.tell();
     }
 
     /// The core's answer to a Ping; only in the driver's turn.
@@ -255,54 +266,60 @@ impl Shared {
     pub(crate) fn send_directly(&self, message: &Carried<'_>) -> Result<(), Refused> {
         let mut outbound = self.lock();
         outbound.push(message)?;
-        let senders = self.write_out(&mut outbound);
+        let news = self.write_out(&mut outbound);
         self.publish(&outbound);
         if outbound.outbox.is_empty() {
             drop(outbound);
         } else {
             wake_driver(outbound);
         }
-        senders.into_iter().for_each(Waker::wake);
+        news.tell();
         Ok(())
     }
 
     /// Where the news will come that all that is accepted now is with the kernel.
     pub(crate) fn flush(&self) -> Option<oneshot::Receiver<()>> {
+        let mut news = News::default();
         let mut outbound = self.lock();
-        let flushed = outbound.flush()?;
+        let flushed = outbound.flush(&mut news)?;
         self.publish(&outbound);
         // Always by the driver, so that what it has corked at this moment counts too.
         wake_driver(outbound);
+        news.tell();
         Some(flushed)
     }
 
-    /// Ready when the connection is over.
-    pub(crate) fn poll_over(&self, context: &mut Context<'_>) -> Poll<Over> {
+    /// How the connection ended, or where to wait for that.
+    pub(crate) fn over_or_wait(&self) -> Result<Over, OwnedNotified> {
         let mut outbound = self.lock();
-        if let Some(over) = &outbound.over {
-            return Poll::Ready((**over).clone());
+        match &outbound.over {
+            Some(over) => Ok((**over).clone()),
+            None => Err(outbound.end()),
         }
-        outbound.wait_for_end(context.waker());
+    }
+
+    /// Ready when the connection is over; for the socket as a sink.
+    pub(crate) fn poll_over(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut outbound = self.lock();
+        if outbound.over.is_some() {
+            return Poll::Ready(());
+        }
+        let before = outbound.wait_as_sink(context.waker());
+        drop(outbound);
+        drop(before);
         Poll::Pending
     }
 
-    /// Queues the message when there is room for it.
-    pub(crate) fn poll_send(
-        &self,
-        message: &Carried<'_>,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), crate::Error>> {
+    /// Queues the message if there is room for it; otherwise returns where to wait for some.
+    pub(crate) fn send_or_wait(&self, message: &Carried<'_>) -> Result<Option<OwnedNotified>, crate::Error> {
         let mut outbound = self.lock();
         match outbound.push(message) {
             Ok(()) => {
                 self.queued(outbound);
-                Poll::Ready(Ok(()))
+                Ok(None)
             }
-            Err(Refused::Full) => {
-                outbound.wait_for_room(context.waker());
-                Poll::Pending
-            }
-            Err(Refused::Closed) => Poll::Ready(Err(outbound.end_so_far())),
+            Err(Refused::Full) => Ok(Some(outbound.room())),
+            Err(Refused::Closed) => Err(outbound.end_so_far()),
         }
     }
 
@@ -315,7 +332,9 @@ impl Shared {
         if outbound.outbox.len() * 2 <= self.outbox_bytes_max {
             return Poll::Ready(Ok(()));
         }
-        outbound.wait_for_room(context.waker());
+        let before = outbound.wait_as_sink(context.waker());
+        drop(outbound);
+        drop(before);
         Poll::Pending
     }
 
@@ -336,24 +355,23 @@ impl Shared {
         if outbound.over.is_some() {
             return Poll::Ready(Err(outbound.end_so_far()));
         }
-        let senders = self.write_out(&mut outbound);
+        let news = self.write_out(&mut outbound);
         let is_empty = outbound.outbox.is_empty();
-        if !is_empty {
-            outbound.wait_for_room(context.waker());
-        }
+        let before = if is_empty { None } else { outbound.wait_as_sink(context.waker()) };
         self.publish(&outbound);
         if is_empty {
             drop(outbound);
         } else {
             wake_driver(outbound);
         }
-        senders.into_iter().for_each(Waker::wake);
+        news.tell();
+        drop(before);
         if is_empty { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
-    /// Writes once, from the user's thread. Returns who waits for room.
-    fn write_out(&self, outbound: &mut Outbound) -> Vec<Waker> {
-        let Some(transport) = outbound.transport.clone() else { return Vec::new() };
+    /// Writes once, from the user's thread. Returns who waits for that.
+    fn write_out(&self, outbound: &mut Outbound) -> News {
+        let Some(transport) = outbound.transport.clone() else { return News::default() };
         // An error is the driver's to find: what could not be written makes it try.
         let written = outbound.write(&mut Cork::new(), &transport).unwrap_or(0);
         outbound.left(written)

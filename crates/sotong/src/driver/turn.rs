@@ -80,14 +80,24 @@ impl Drop for Corked {
 
 /// Whether this thread runs a callback of the connection.
 pub(crate) fn is_turn_of(connection: usize) -> bool {
-    TURN.with(|turn| turn.connection.get() == connection)
+    // At a thread's end what is kept for it may be gone before the last sender is.
+    TURN.try_with(|turn| turn.connection.get() == connection).unwrap_or(false)
+}
+
+/// Runs what is no part of the turn. A waker may run anything at once, also a task that sends: that is to be queued
+/// and to wake the driver, whose turn may be past its last write.
+pub(crate) fn outside(run: impl FnOnce()) {
+    let change = |connection| TURN.try_with(|turn| turn.connection.replace(connection)).unwrap_or(0);
+    let connection = change(0);
+    run();
+    change(connection);
 }
 
 /// Corks a message, if it is the connection's turn on this thread. `None` if it is not, `Some(false)` if there is
 /// no room.
 #[inline]
 pub(crate) fn cork(connection: usize, message: MessageRef<'_>, bytes_max: usize) -> Option<bool> {
-    TURN.with(|turn| {
+    TURN.try_with(|turn| {
         if turn.connection.get() != connection {
             return None;
         }
@@ -99,6 +109,8 @@ pub(crate) fn cork(connection: usize, message: MessageRef<'_>, bytes_max: usize)
         cork.send(message);
         Some(true)
     })
+    .ok()
+    .flatten()
 }
 
 /// Corks a Pong; false if it is not the connection's turn on this thread.

@@ -152,12 +152,13 @@ impl Wheel {
         self.places.iter().filter_map(|place| place.waker.clone()).collect()
     }
 
-    /// Moves every alarm, of the armed and of the waiting, to the moment that `due` says.
+    /// Moves every alarm, of the armed and of the waiting, to the moment that `due` says, unless it is earlier.
     pub(crate) fn rearm_all(&mut self, now: Time, due: impl Fn(Slot) -> Time) {
         for index in 0..self.places.len() {
             if self.places[index].waker.is_some() {
                 let slot = Slot(index as u32);
-                self.place_at(slot, due(slot), now);
+                let earlier = time_of(self.places[index].tick).min(due(slot));
+                self.place_at(slot, earlier, now);
             }
         }
     }
