@@ -51,7 +51,8 @@ pub trait Events: Send + 'static {
         let _ = (socket, error);
     }
 
-    /// The connection is over: the last call. Called exactly once, also when the server is torn down.
+    /// The connection is over: the last call. Called exactly once, also when the server is torn down, but not after
+    /// a method that panicked.
     fn close(&mut self, closed: &Arc<Closed>) {
         let _ = closed;
     }

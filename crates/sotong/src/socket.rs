@@ -172,8 +172,8 @@ impl WebSocket {
     /// Closes: sends a Close frame after everything that was accepted, and waits for the end.
     ///
     /// Messages that still come are not returned any more. It ends within
-    /// [`close_timeout`](crate::Config::close_timeout), whatever the peer does, unless the peer does not even take
-    /// what was sent before: then within [`write_timeout`](crate::Config::write_timeout).
+    /// [`close_timeout`](crate::Config::close_timeout), whatever the peer does; what a slow peer has not taken by then
+    /// is lost. Where that matters, wait for [`flushed`](Self::flushed) first.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the connection closes all the same.
