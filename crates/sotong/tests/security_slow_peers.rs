@@ -175,7 +175,6 @@ async fn the_pongs_that_wait_keep_within_pong_bytes_max_in_pull_form() {
 const PONG_BYTES: usize = 127;
 
 #[tokio::test]
-#[ignore = "in event form the Pongs of one read are corked without a look at pong_bytes_max"]
 async fn the_pongs_that_wait_keep_within_pong_bytes_max_in_event_form() {
     let (most, _) = flood_with_pings("event").await;
     assert!(most <= Config::default().pong_bytes_max + PONG_BYTES, "{most} bytes waited");

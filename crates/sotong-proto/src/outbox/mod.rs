@@ -157,16 +157,22 @@ impl Outbox {
     ///
     /// Only while nothing of what waits has left in part, or a frame would be torn.
     pub fn prepend(&mut self, corked: &mut Cork) {
-        self.put_in_front(corked.take());
+        let pong_bytes = corked.pong_bytes();
+        self.put_in_front(corked.take(), pong_bytes);
     }
 
     /// Puts the rest of what was corked, of which `sent` bytes are with the kernel already, in front.
     pub fn prepend_rest(&mut self, corked: &mut Cork, sent: usize) {
-        self.put_in_front(corked.bytes()[sent..].to_vec());
+        let rest = corked.bytes()[sent..].to_vec();
+        // Of the Pongs some may have left; counting them all is the safe side.
+        self.put_in_front(rest, corked.pong_bytes());
         corked.clear();
     }
 
-    fn put_in_front(&mut self, bytes: Vec<u8>) {
+    fn put_in_front(&mut self, bytes: Vec<u8>, pong_bytes: usize) {
+        if pong_bytes > 0 && !bytes.is_empty() {
+            self.pongs.get_or_insert_default().bytes += pong_bytes;
+        }
         if let Some(pongs) = &mut self.pongs {
             pongs.ahead += bytes.len();
         }

@@ -34,7 +34,7 @@ pub(crate) struct Shared {
     /// while this is 0. The acquire load keeps their messages behind what other threads queued before.
     flags: AtomicU8,
     form: Form,
-    outbox_bytes_max: usize,
+    config: Arc<Config>,
     budget: Arc<Budget>,
     /// What the budget knows of: steps in the outbox, changed under the lock; and steps of what was received,
     /// changed by the driver.
@@ -60,8 +60,7 @@ impl Shared {
         transport: Option<Arc<Transport>>,
         budget: Arc<Budget>,
     ) -> Arc<Shared> {
-        let outbox_bytes_max = config.outbox_bytes_max;
-        let outbound = Outbound::new(Outbox::server(config), transport);
+        let outbound = Outbound::new(Outbox::server(config.clone()), transport);
         Arc::new(Shared {
             request,
             peer,
@@ -71,12 +70,12 @@ impl Shared {
             held_out: AtomicU32::new(0),
             held_in: AtomicU32::new(0),
             form,
-            outbox_bytes_max,
+            config,
         })
     }
 
     pub(crate) fn outbox_bytes_max(&self) -> usize {
-        self.outbox_bytes_max
+        self.config.outbox_bytes_max
     }
 
     /// What tells this connection from others on its thread.
@@ -135,7 +134,7 @@ impl Shared {
     #[inline]
     pub(crate) fn try_send(&self, message: &Carried<'_>) -> Result<(), Refused> {
         if self.form == Form::Events && self.is_quiet() {
-            match turn::cork(self.address(), message.as_ref(), self.outbox_bytes_max) {
+            match turn::cork(self.address(), message.as_ref(), self.config.outbox_bytes_max) {
                 Some(true) => return Ok(()),
                 Some(false) => return Err(Refused::Full),
                 None => {}
@@ -236,10 +235,14 @@ impl Shared {
 
     /// The core's answer to a Ping; only in the driver's turn.
     pub(crate) fn pong_out(&self, payload: &[u8]) {
-        let corked = self.form == Form::Events && self.is_quiet() && turn::cork_pong(self.address(), payload);
-        if !corked {
-            self.reply(|outbox| outbox.pong(payload));
+        if self.form == Form::Events && self.is_quiet() {
+            if turn::cork_pong(self.address(), payload, self.config.pong_bytes_max) {
+                return;
+            }
+            // More Pongs than may wait: the outbox decides which is answered, and must know of those before.
+            turn::take_cork(self.address(), |cork| self.queue_corked(cork));
         }
+        self.reply(|outbox| outbox.pong(payload));
     }
 
     /// The core's keep-alive; only in the driver's turn.
@@ -329,7 +332,7 @@ impl Shared {
         if outbound.is_closing() {
             return Poll::Ready(Err(outbound.end_so_far()));
         }
-        if outbound.outbox.len() * 2 <= self.outbox_bytes_max {
+        if outbound.outbox.len() * 2 <= self.config.outbox_bytes_max {
             return Poll::Ready(Ok(()));
         }
         let before = outbound.wait_as_sink(context.waker());

@@ -113,13 +113,18 @@ pub(crate) fn cork(connection: usize, message: MessageRef<'_>, bytes_max: usize)
     .flatten()
 }
 
-/// Corks a Pong; false if it is not the connection's turn on this thread.
-pub(crate) fn cork_pong(connection: usize, payload: &[u8]) -> bool {
+/// Hands what the connection has corked on this thread to `take`, which must leave it empty.
+pub(crate) fn take_cork(connection: usize, take: impl FnOnce(&mut Cork)) {
     TURN.with(|turn| {
-        let is_turn = turn.connection.get() == connection;
-        if is_turn {
-            turn.cork.borrow_mut().pong(payload);
+        if turn.connection.get() == connection {
+            take(&mut turn.cork.borrow_mut());
         }
-        is_turn
+    });
+}
+
+/// Corks a Pong; false if it is not the connection's turn on this thread, or too many are corked.
+pub(crate) fn cork_pong(connection: usize, payload: &[u8], pong_bytes_max: usize) -> bool {
+    TURN.with(|turn| {
+        turn.connection.get() == connection && turn.cork.borrow_mut().pong(payload, pong_bytes_max)
     })
 }
