@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use sotong_proto::CloseCode;
 
+use crate::live::Guard;
 use crate::sender::Sender;
-use crate::server::Guard;
 
 /// What a handler may return: nothing, or a `Result` whose error is logged and closes the connection with 1011
 /// (unless it is closing already, as it is when `recv` or `send` returned the error).

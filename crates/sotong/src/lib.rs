@@ -53,6 +53,7 @@ mod driver;
 mod error;
 mod events;
 mod handler;
+mod live;
 mod outgoing;
 mod sender;
 mod server;

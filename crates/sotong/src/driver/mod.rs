@@ -38,8 +38,8 @@ use self::shared::Shared;
 use self::turn::{Corked, SCRATCH_BYTES};
 use self::wheel::Slot;
 use crate::error::Error;
+use crate::live::Guard;
 use crate::sender::Sender;
-use crate::server::Guard;
 use crate::transport::Transport;
 
 /// How often a turn reads before it lets other tasks of its thread have theirs.

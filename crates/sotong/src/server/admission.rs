@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
 use super::launch::{Established, Launch, Start};
-use super::live::{Guard, Live};
 use super::settings::Settings;
 use crate::driver::budget::Budget;
 use crate::driver::clock::Clock;
+use crate::live::{Guard, Live};
 use crate::transport::Transport;
 
 /// How much is read at once while a handshake is going on.

@@ -16,8 +16,8 @@ use crate::driver::{Driver, Sink};
 use crate::error::Error;
 use crate::events::Events;
 use crate::handler::{Handler, Outcome};
+use crate::live::{Guard, Live};
 use crate::sender::Sender;
-use crate::server::live::{Guard, Live};
 use crate::socket::WebSocket;
 use crate::transport::Transport;
 

@@ -11,7 +11,6 @@ mod admission;
 mod files;
 mod launch;
 mod listen;
-mod live;
 mod serve;
 mod settings;
 mod worker;
@@ -28,7 +27,6 @@ use sotong_proto::handshake::{Accept, OriginPolicy, PolicyError, Refusal, Reques
 use crate::events::Events;
 use crate::handler::Outcome;
 use crate::socket::WebSocket;
-pub(crate) use live::Guard;
 pub use serve::{Handle, Serve, Stats};
 use settings::Settings;
 

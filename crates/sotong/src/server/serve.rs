@@ -14,10 +14,10 @@ use super::Server;
 use super::accept::{self, Destination};
 use super::admission::{Admission, Incoming};
 use super::launch::Launch;
-use super::live::Live;
 use super::worker::Workers;
 use crate::driver::budget::Budget;
 use crate::driver::clock::Clock;
+use crate::live::Live;
 
 /// Over how long the closes of a graceful shutdown are spread by default.
 const SHUTDOWN_WINDOW: Duration = Duration::from_secs(1);

@@ -11,9 +11,9 @@ use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::admission::{Admission, Incoming};
-use super::live::Guard;
 use super::serve::{Stop, wait_for_the_end};
 use crate::driver::clock::Clock;
+use crate::live::Guard;
 
 /// How much longer than its wait for connections a thread may take to end.
 const TEARDOWN: Duration = Duration::from_secs(1);

@@ -7,26 +7,26 @@ use tokio::sync::Notify;
 
 /// A count of live things of one kind.
 #[derive(Debug, Default)]
-pub(super) struct Live {
+pub(crate) struct Live {
     count: AtomicUsize,
     none_left: Notify,
 }
 
 impl Live {
     /// Counts one more until the guard is dropped; `None` if there are `max` already.
-    pub(super) fn enter(self: &Arc<Self>, max: usize) -> Option<Guard> {
+    pub(crate) fn enter(self: &Arc<Self>, max: usize) -> Option<Guard> {
         let entered = self
             .count
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < max).then_some(count + 1));
         entered.is_ok().then(|| Guard(self.clone()))
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
     /// Ready when none is left.
-    pub(super) async fn none_left(&self) {
+    pub(crate) async fn none_left(&self) {
         loop {
             let notified = self.none_left.notified();
             if self.count() == 0 {
