@@ -36,7 +36,7 @@ use self::clock::Clock;
 use self::outbound::Over;
 use self::shared::Shared;
 use self::turn::{Corked, SCRATCH_BYTES};
-use self::wheel::Slot;
+use self::wheel::{Slot, TICK};
 use crate::error::Error;
 use crate::live::Guard;
 use crate::sender::Sender;
@@ -379,8 +379,9 @@ impl<S: Sink> Driver<S> {
         let close = shutdown.filter(|_| !self.shared().is_closing());
         let dues = [self.connection.deadline(), self.shared().held_until(), close];
         let due = dues.into_iter().flatten().min().unwrap_or(Time::ZERO + Duration::MAX);
+        // An alarm rings up to a tick late, so one that is armed for this very moment stays as it is.
         // A shutdown moves alarms: what was armed before it may have rung already.
-        if due < self.armed || self.armed <= now || shutdown.is_some() {
+        if due + TICK < self.armed || self.armed <= now || shutdown.is_some() {
             self.armed = self.clock.arm(self.slot, due, context.waker());
         }
         if shutdown.is_none() && self.clock.shutdown_due(self.slot).is_some() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sotong_proto::Time;
 
 /// How coarse it is: an alarm rings at most this much late.
-const TICK: Duration = Duration::from_millis(32);
+pub(crate) const TICK: Duration = Duration::from_millis(32);
 /// How many ticks it reaches ahead: 65 seconds.
 const BUCKETS: u64 = 2048;
 
