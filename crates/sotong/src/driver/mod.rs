@@ -21,7 +21,7 @@ pub(crate) mod shared;
 mod turn;
 mod wheel;
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,7 +29,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sotong_proto::{
-    CarrierState, Close, CloseCode, Config, Connection, Event, Initiator, MessageRef, Replies, Side, Time,
+    CarrierState, Close, CloseCode, Config, Connection, Cork, Event, Initiator, MessageRef, Replies, Side,
+    Time,
 };
 
 use self::clock::Clock;
@@ -214,12 +215,22 @@ impl<S: Sink> Driver<S> {
     /// there is room.
     fn write(&mut self, corked: &Corked, now: Time, context: &mut Context<'_>) -> io::Result<usize> {
         let shared = self.socket.shared();
-        if corked.is_empty() && shared.is_quiet() {
-            self.connection.wrote(0, false, now);
-            return Ok(0);
+        let mut written = 0;
+        if shared.is_quiet() {
+            // Nothing waits. What is corked (in event form only, where nobody else writes) needs no lock.
+            let corked_bytes = corked.len();
+            if corked_bytes > 0 {
+                written = corked.flush(|cork| write_corked(cork, &self.transport))?;
+            }
+            if written == corked_bytes {
+                self.connection.wrote(0, written > 0, now);
+                return Ok(0);
+            }
         }
         let mut outbound = shared.lock();
-        let mut written = 0;
+        if written > 0 {
+            corked.flush(|cork| outbound.keep_rest(cork, written));
+        }
         let result = loop {
             match corked.flush(|cork| outbound.write(cork, &self.transport)) {
                 Ok(0) => break Ok(()),
@@ -446,6 +457,20 @@ impl<S: Sink> Drop for Driver<S> {
     /// The runtime may go before the connection does.
     fn drop(&mut self) {
         self.finish(End::Dropped);
+    }
+}
+
+/// Writes what is corked, and leaves it there unless all of it went. Returns how much did.
+fn write_corked(cork: &mut Cork, transport: &Transport) -> io::Result<usize> {
+    match transport.try_write(&[IoSlice::new(cork.bytes())]) {
+        Ok(count) => {
+            if count == cork.len() {
+                cork.clear();
+            }
+            Ok(count)
+        }
+        Err(error) if is_transient(&error) => Ok(0),
+        Err(error) => Err(error),
     }
 }
 

@@ -152,14 +152,18 @@ impl Outbound {
     /// Writes what is corked from where it stands; what the kernel refuses waits in the outbox.
     fn write_cork(&mut self, cork: &mut Cork, transport: &Transport) -> io::Result<usize> {
         let result = transport.try_write(&[IoSlice::new(cork.bytes())]);
-        let count = *result.as_ref().unwrap_or(&0);
-        if count < cork.len() {
+        self.keep_rest(cork, *result.as_ref().unwrap_or(&0));
+        result
+    }
+
+    /// Keeps what the kernel did not take of what was corked, of which `sent` bytes have left.
+    pub(super) fn keep_rest(&mut self, cork: &mut Cork, sent: usize) {
+        if sent < cork.len() {
             // By all of it: what has left just now is subtracted in `left`.
             self.lengthen_flushes(cork.len());
-            self.outbox.prepend_rest(cork, count);
+            self.outbox.prepend_rest(cork, sent);
         }
         cork.clear();
-        result
     }
 
     /// Queues a Ping and returns where its latency will come; `None` after a Close.

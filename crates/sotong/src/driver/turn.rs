@@ -57,8 +57,8 @@ impl Corked {
         TURN.with(|turn| write(&mut turn.cork.borrow_mut()))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        TURN.with(|turn| turn.cork.borrow().is_empty())
+    pub(crate) fn len(&self) -> usize {
+        TURN.with(|turn| turn.cork.borrow().len())
     }
 }
 
