@@ -38,13 +38,7 @@ async fn answers_to_one_read_leave_in_one_write_event_form() {
 
 #[tokio::test]
 async fn answers_to_one_read_leave_in_one_write_pull_form() {
-    let server = support::pull(Config::default(), async |mut socket: WebSocket| {
-        while let Some(message) = socket.recv().await? {
-            socket.send(message).await?;
-        }
-        Ok(())
-    })
-    .await;
+    let server = support::pull_echo(Config::default()).await;
     let mut peer = server.connect().await;
     assert_eq!(burst(&mut peer, 100).await, 100 * 6);
 }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use sotong::{Config, Events, MessageRef, Sender, WebSocket};
+use sotong::{Config, Events, MessageRef, Sender};
 use support::{BINARY, Running};
 
 const CONNECTIONS: usize = 300;
@@ -43,13 +43,7 @@ async fn crowd(server: &Running) -> usize {
 #[tokio::test]
 async fn no_buffer_stays_with_an_idle_connection() {
     let events = support::events(Config::default(), |_| Echo).await;
-    let pull = support::pull(Config::default(), async |mut socket: WebSocket| {
-        while let Some(message) = socket.recv().await? {
-            socket.send(message).await?;
-        }
-        Ok(())
-    })
-    .await;
+    let pull = support::pull_echo(Config::default()).await;
     for (server, form) in [(events, "event"), (pull, "pull")] {
         // What exists once: the worker's buffers, the allocator's reserves.
         crowd(&server).await;

@@ -212,13 +212,7 @@ async fn a_message_that_is_never_finished_ends_with_1008() {
 #[tokio::test]
 async fn a_message_above_the_limit_ends_with_1009_before_its_payload_comes() {
     let config = Config::default().with_message_bytes_max(1000);
-    let server = support::pull(config, async |mut socket: WebSocket| {
-        while let Some(message) = socket.recv().await? {
-            socket.send(message).await?;
-        }
-        Ok(())
-    })
-    .await;
+    let server = support::pull_echo(config).await;
     let mut peer = server.connect().await;
     peer.send(BINARY, &[0; 1000]).await;
     assert_eq!(peer.next().await.expect("at the limit").payload.len(), 1000);

@@ -3,7 +3,7 @@
 
 mod support;
 
-use sotong::{Config, Events, MessageRef, Sender, WebSocket};
+use sotong::{Config, Events, MessageRef, Sender};
 use support::{BINARY, CLOSE, PING, PONG, TEXT, frame};
 use tokio::io::AsyncReadExt;
 
@@ -58,13 +58,7 @@ async fn answers(server: &support::Running, pieces: &[usize]) -> Vec<u8> {
 #[tokio::test]
 async fn through_tcp_in_both_forms() {
     let events = support::events(Config::default(), |_| Echo).await;
-    let pull = support::pull(Config::default(), async |mut socket: WebSocket| {
-        while let Some(message) = socket.recv().await? {
-            socket.send(message).await?;
-        }
-        Ok(())
-    })
-    .await;
+    let pull = support::pull_echo(Config::default()).await;
     let whole = answers(&events, &[usize::MAX]).await;
     assert!(whole.ends_with(&[0x88, 2, 3, 0xe9]), "the last answer is the close");
     for pieces in [&[1][..], &[2], &[3, 1, 4, 1, 5, 9, 2, 6], &[7], &[13, 1000], &[4096], &[65_000, 1, 1]] {

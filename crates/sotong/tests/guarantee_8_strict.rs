@@ -3,7 +3,7 @@
 
 mod support;
 
-use sotong::{Config, NonMinimalLengths, WebSocket};
+use sotong::{Config, NonMinimalLengths};
 use support::{CLOSE, TEXT, frame};
 
 #[tokio::test]
@@ -19,13 +19,7 @@ async fn what_breaks_the_protocol_ends_with_its_code_and_the_answers_before_it_a
         ("close code 1005", frame(CLOSE, true, &1005u16.to_be_bytes()), 1002),
         ("close with one byte", frame(CLOSE, true, b"x"), 1002),
     ];
-    let server = support::pull(Config::default(), async |mut socket: WebSocket| {
-        while let Some(message) = socket.recv().await? {
-            socket.send(message).await?;
-        }
-        Ok(())
-    })
-    .await;
+    let server = support::pull_echo(Config::default()).await;
     for (what, bad, code) in cases {
         let mut peer = server.connect().await;
         let mut bytes = frame(TEXT, true, b"good before");
@@ -40,13 +34,7 @@ async fn what_breaks_the_protocol_ends_with_its_code_and_the_answers_before_it_a
 #[tokio::test]
 async fn a_leniency_is_a_named_option() {
     let config = Config::default().with_non_minimal_lengths(NonMinimalLengths::Accept);
-    let server = support::pull(config, async |mut socket: WebSocket| {
-        while let Some(message) = socket.recv().await? {
-            socket.send(message).await?;
-        }
-        Ok(())
-    })
-    .await;
+    let server = support::pull_echo(config).await;
     let mut peer = server.connect().await;
     peer.raw(&[0x82, 0xfe, 0, 1, 0, 0, 0, 0, 7]).await;
     assert_eq!(peer.next().await.expect("an echo").payload, [7]);

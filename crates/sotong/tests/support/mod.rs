@@ -82,6 +82,17 @@ where
     Running::start(address, server.serve(handler))
 }
 
+/// A server in pull form that answers each message with itself.
+pub async fn pull_echo(config: Config) -> Running {
+    pull(config, async |mut socket: WebSocket| {
+        while let Some(message) = socket.recv().await? {
+            socket.send(message).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
 /// One frame from the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
