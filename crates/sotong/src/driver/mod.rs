@@ -431,13 +431,15 @@ impl<S: Sink> Driver<S> {
         };
         let over = Over { closed, error };
         self.clock.release(self.slot);
-        self.shared().finish(over.clone());
+        let ended = self.shared().finish(over.clone());
         if let (None, Some(error)) = (&over.closed.error, &over.error) {
             self.tell(|sink, socket| sink.error(socket, error));
         }
         self.tell(|sink, _| sink.close(&over));
         drop_quietly(&mut self.sink);
         drop(guard);
+        // Last, so that who hears of the end finds it counted, too.
+        ended.tell();
     }
 }
 

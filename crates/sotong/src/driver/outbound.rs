@@ -242,7 +242,8 @@ impl Outbound {
 }
 
 /// What an end sets free.
-pub(super) struct Ended {
+#[must_use]
+pub(crate) struct Ended {
     _driver: Option<Waker>,
     _transport: Option<Arc<Transport>>,
     waiting: Option<Box<Waiting>>,

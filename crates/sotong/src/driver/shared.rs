@@ -11,7 +11,7 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::sync::oneshot;
 
 use super::budget::{Budget, STEP_BYTES};
-use super::outbound::{Held, News, Outbound, Over};
+use super::outbound::{Ended, Held, News, Outbound, Over};
 use super::turn;
 use crate::outgoing::sealed::Carried;
 use crate::transport::Transport;
@@ -380,17 +380,14 @@ impl Shared {
         outbound.left(written)
     }
 
-    /// The end: marks the connection as over, once, and tells everybody who waits.
-    pub(crate) fn finish(&self, over: Over) {
+    /// The end: marks the connection as over. Returns who is to be told, when nothing counts it any more.
+    pub(crate) fn finish(&self, over: Over) -> Ended {
         let mut outbound = self.lock();
-        if outbound.over.is_some() {
-            return;
-        }
         let ended = outbound.finish(over);
         self.publish(&outbound);
         drop(outbound);
         self.hold_in(0);
-        ended.tell();
+        ended
     }
 }
 
