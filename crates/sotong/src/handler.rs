@@ -82,13 +82,13 @@ impl<F: Future<Output: Outcome>> Future for Handler<F> {
             Ok(Poll::Ready(outcome)) => match sealed::Outcome::error(&outcome) {
                 None => (Poll::Ready(()), CloseCode::NORMAL, ""),
                 Some(error) => {
-                    let peer = this.socket.peer_addr();
+                    let peer = this.socket.peer();
                     tracing::debug!(%peer, error, "the handler of a connection returned an error");
                     (Poll::Ready(()), CloseCode::INTERNAL_ERROR, "internal error")
                 }
             },
             Err(_) => {
-                let peer = this.socket.peer_addr();
+                let peer = this.socket.peer();
                 tracing::error!(%peer, "the handler of a connection panicked; it is closed with 1011");
                 (Poll::Ready(()), CloseCode::INTERNAL_ERROR, "internal error")
             }

@@ -49,17 +49,22 @@
 //!
 //! The protocol itself lives in [`sotong_proto`], without I/O.
 
+mod carrier;
 mod driver;
 mod error;
+mod established;
 mod events;
 mod handler;
 mod live;
 mod outgoing;
+mod peer;
 mod sender;
 mod server;
 mod socket;
+mod surroundings;
 mod transport;
 
+pub use carrier::{Carrier, memory};
 pub use error::{Error, SendError, TrySendError};
 pub use events::Events;
 pub use handler::Outcome;

@@ -1,7 +1,7 @@
 //! The sending end of a connection, for any task and any thread.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use sotong_proto::{Close, CloseCode, Closed, Initiator, Refused};
 use crate::driver::shared::Shared;
 use crate::error::{Error, SendError, TrySendError};
 use crate::outgoing::Outgoing;
+use crate::peer::Peer;
 
 /// Sends on one connection. Clone it and hand it to whoever has something to say; a clone costs a counter.
 ///
@@ -139,9 +140,25 @@ impl Sender {
         self.shared.lock().outbox.len()
     }
 
-    /// The address of the peer, as the listener saw it.
-    pub fn peer_addr(&self) -> SocketAddr {
-        self.shared.peer
+    /// The address of the peer, as the socket has it; `None` if it has none (a unix socket, a stream of yours).
+    ///
+    /// Behind a proxy that is the proxy's. For the person's see [`client_ip`](Self::client_ip).
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.shared.peer.addr
+    }
+
+    /// The address of the client: the peer's own, or what a proxy says that the server was told to trust.
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.shared.peer.client_ip()
+    }
+
+    /// The connection's number in this process, as logs have it.
+    pub fn id(&self) -> u64 {
+        self.shared.peer.id
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.shared.peer
     }
 
     /// What the peer asked for: path, query, headers.
@@ -167,7 +184,8 @@ impl Sender {
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender")
-            .field("peer_addr", &self.peer_addr())
+            .field("id", &self.id())
+            .field("peer", &format_args!("{}", self.peer()))
             .field("is_closed", &self.is_closed())
             .finish()
     }

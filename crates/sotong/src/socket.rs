@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -199,9 +199,19 @@ impl WebSocket {
         self.socket.flushed().await
     }
 
-    /// The address of the peer, as the listener saw it.
-    pub fn peer_addr(&self) -> SocketAddr {
+    /// The address of the peer. See [`Sender::peer_addr`].
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.socket.peer_addr()
+    }
+
+    /// The address of the client. See [`Sender::client_ip`].
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        self.socket.client_ip()
+    }
+
+    /// The connection's number in this process, as logs have it.
+    pub fn id(&self) -> u64 {
+        self.socket.id()
     }
 
     /// What the peer asked for: path, query, headers.

@@ -1,6 +1,7 @@
 //! Pages over HTTP/1.1, by hyper: one request and one answer per connection.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use sotong::Carrier;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use super::{PLAIN_PATH, site};
@@ -60,10 +61,15 @@ impl Pages {
     }
 
     /// Answers the request that begins with the bytes that were read already.
-    pub(super) async fn serve(self, stream: TcpStream, read: Vec<u8>) {
+    pub(super) async fn serve(self, mut stream: Carrier, read: Vec<u8>) {
         let Ok(_place) = self.places.try_acquire() else {
             // Without waiting: whoever has no room to say this to is told by the closed connection.
-            let _ = stream.try_write(BUSY);
+            let _ = poll_fn(|context| {
+                let written = Pin::new(&mut stream).poll_write(context, BUSY);
+                let _ = Pin::new(&mut stream).poll_shutdown(context);
+                Poll::Ready(written)
+            })
+            .await;
             tracing::warn!("more than {CONNECTIONS_MAX} page requests at a time; one was answered with 503");
             return;
         };
@@ -145,7 +151,7 @@ fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
 /// A stream that first gives out again what was read from it.
 struct Rewound {
     read: Bytes,
-    stream: TcpStream,
+    stream: Carrier,
 }
 
 impl AsyncRead for Rewound {
@@ -196,7 +202,7 @@ impl AsyncWrite for Rewound {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -218,13 +224,13 @@ mod tests {
     async fn page_connections_at_the_limit_and_one_past_it() {
         let pages = Pages::with_connections_max(1);
         let (mut first, stream) = pair().await;
-        let serving = tokio::spawn(pages.clone().serve(stream, b"GET / HTTP/1.1\r\n".to_vec()));
+        let serving = tokio::spawn(pages.clone().serve(stream.into(), b"GET / HTTP/1.1\r\n".to_vec()));
         while pages.places.available_permits() == 1 {
             tokio::task::yield_now().await;
         }
 
         let (second, stream) = pair().await;
-        pages.clone().serve(stream, b"GET / HTTP/1.1\r\n\r\n".to_vec()).await;
+        pages.clone().serve(stream.into(), b"GET / HTTP/1.1\r\n\r\n".to_vec()).await;
         let answer = answer_of(second).await;
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -235,7 +241,7 @@ mod tests {
         serving.await.unwrap();
 
         let (third, stream) = pair().await;
-        pages.serve(stream, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()).await;
+        pages.serve(stream.into(), b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()).await;
         assert!(answer_of(third).await.starts_with("HTTP/1.1 200 OK\r\n"));
     }
 }

@@ -52,7 +52,7 @@ impl Events for Plain {
     }
 
     fn error(&mut self, socket: &Sender, error: &Error) {
-        tracing::debug!(peer = %socket.peer_addr(), %error, "a client's connection failed");
+        tracing::debug!(connection = socket.id(), %error, "a client's connection failed");
     }
 
     fn close(&mut self, _closed: &Arc<Closed>) {

@@ -57,7 +57,7 @@ impl Switchboard {
         self.input(|inner| {
             let session = inner.hub.open(ClientId::new(random), &channels, now(), &mut inner.outputs);
             inner.sockets.insert(session, socket.clone());
-            tracing::debug!(peer = %socket.peer_addr(), %session, sessions = inner.sockets.len(), "opened");
+            tracing::debug!(connection = socket.id(), %session, sessions = inner.sockets.len(), "opened");
             Seat(session)
         })
     }
@@ -103,8 +103,8 @@ impl Inner {
                         Ok(()) => {}
                         Err(TrySendError::Full(_)) => {
                             let so_far = slow.fetch_add(1, Ordering::Relaxed) + 1;
-                            let peer = socket.peer_addr();
-                            tracing::warn!(%peer, %session, so_far, "a client reads too slowly and is disconnected (3008)");
+                            let connection = socket.id();
+                            tracing::warn!(connection, %session, so_far, "a client reads too slowly and is disconnected (3008)");
                             close(socket, Disconnect::Slow, Disconnect::Slow.reason());
                             self.sockets.remove(&session);
                             self.hub.close(session, &mut self.outputs);
@@ -116,7 +116,7 @@ impl Inner {
                 }
                 Output::Disconnect { session, disconnect, reason } => {
                     if let Some(socket) = self.sockets.remove(&session) {
-                        tracing::debug!(peer = %socket.peer_addr(), %session, code = disconnect.code(), reason, "disconnected");
+                        tracing::debug!(connection = socket.id(), %session, code = disconnect.code(), reason, "disconnected");
                         close(&socket, disconnect, &reason);
                     }
                 }

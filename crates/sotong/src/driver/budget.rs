@@ -87,7 +87,9 @@ impl Budget {
 
     /// Remembers whom to wake when connections are to close.
     pub(crate) fn add_clock(&self, clock: &Arc<Clock>) {
-        self.clocks.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(clock));
+        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        clocks.retain(|clock| clock.strong_count() > 0);
+        clocks.push(Arc::downgrade(clock));
     }
 
     /// Waits for the budget to be exceeded and has connections closed until it is not; for ever.

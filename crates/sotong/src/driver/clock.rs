@@ -34,6 +34,25 @@ struct Shutdown {
 impl Clock {
     /// Starts a clock; its task runs on the current runtime and ends with the clock.
     pub(crate) fn start(budget: &Arc<Budget>) -> Arc<Clock> {
+        let clock = Clock::new(budget);
+        tokio::spawn(turn(Arc::downgrade(&clock), clock.earlier.clone()));
+        clock
+    }
+
+    /// Starts a clock whose task keeps the budget, too, where no server does.
+    pub(crate) fn start_and_keep(budget: &Arc<Budget>) -> Arc<Clock> {
+        let clock = Clock::new(budget);
+        let (turn, budget) = (turn(Arc::downgrade(&clock), clock.earlier.clone()), budget.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = turn => {}
+                () = budget.keep() => {}
+            }
+        });
+        clock
+    }
+
+    fn new(budget: &Arc<Budget>) -> Arc<Clock> {
         let clock = Arc::new(Clock {
             start: Instant::now(),
             wheel: Mutex::new(Wheel::default()),
@@ -42,7 +61,6 @@ impl Clock {
             budget: budget.clone(),
         });
         budget.add_clock(&clock);
-        tokio::spawn(turn(Arc::downgrade(&clock), clock.earlier.clone()));
         clock
     }
 

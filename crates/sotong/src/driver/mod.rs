@@ -17,15 +17,16 @@ pub(crate) mod budget;
 pub(crate) mod clock;
 pub(crate) mod inbox;
 pub(crate) mod outbound;
+pub(crate) mod random;
 pub(crate) mod shared;
 mod turn;
 mod wheel;
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use sotong_proto::{
@@ -106,6 +107,7 @@ enum End {
 impl<S: Sink> Driver<S> {
     /// The driver of a connection whose handshake is done.
     pub(crate) fn new(
+        side: Side,
         config: Arc<Config>,
         transport: Arc<Transport>,
         socket: Sender,
@@ -114,7 +116,7 @@ impl<S: Sink> Driver<S> {
         guard: Guard,
     ) -> Self {
         Driver {
-            connection: Connection::new(Side::Server, config, clock.now()),
+            connection: Connection::new(side, config, clock.now()),
             transport,
             socket,
             sink: Some(sink),
@@ -140,23 +142,27 @@ impl<S: Sink> Driver<S> {
         }
         // One look at the clock per turn; a turn is short.
         let now = self.clock.now();
-        for _ in 0..READS_PER_TURN {
+        for round in 0..READS_PER_TURN {
             self.release_close(now);
             let unsent = match self.write(&corked, now, context) {
                 Ok(unsent) => unsent,
                 Err(error) => return Poll::Ready(End::Failed(error)),
             };
-            self.look_at_deadlines(now);
-            if self.clock.budget().demands(self.shared().held()) && self.give_way(unsent, now) {
-                return Poll::Ready(End::Dropped);
-            }
-            match self.connection.carrier() {
-                CarrierState::Drop => {
-                    self.say_last_word(&corked, now, context);
+            // The time stands still within a turn: what was looked at before the first read need not be again,
+            // unless that read has changed something.
+            if round == 0 || !self.is_plain() {
+                self.look_at_deadlines(now);
+                if self.clock.budget().demands(self.shared().held()) && self.give_way(unsent, now) {
                     return Poll::Ready(End::Dropped);
                 }
-                CarrierState::Finish if unsent == 0 => self.hang_up(),
-                CarrierState::Finish | CarrierState::Run => {}
+                match self.connection.carrier() {
+                    CarrierState::Drop => {
+                        self.say_last_word(&corked, now, context);
+                        return Poll::Ready(End::Dropped);
+                    }
+                    CarrierState::Finish if unsent == 0 => self.hang_up(context),
+                    CarrierState::Finish | CarrierState::Run => {}
+                }
             }
             if self.peer_has_hung_up {
                 if unsent == 0 && !self.owes_close() {
@@ -176,19 +182,14 @@ impl<S: Sink> Driver<S> {
                 return self.wait(now, context);
             }
             self.connection.resume(now);
-            match self.transport.poll_read_ready(context) {
-                Poll::Ready(Ok(())) => {}
+            match self.read(context, room, now) {
+                Poll::Ready(Ok(0)) if self.owes_close() => self.peer_has_hung_up = true,
+                Poll::Ready(Ok(0)) => return Poll::Ready(End::Regular),
+                Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Failed(error)),
                 // What a deadline has queued just now is to be written first.
-                Poll::Pending if unsent == 0 && self.has_more_to_write() => continue,
+                Poll::Pending if unsent == 0 && self.has_more_to_write() => {}
                 Poll::Pending => return self.wait(now, context),
-            }
-            match self.read(room, now) {
-                Ok(0) if self.owes_close() => self.peer_has_hung_up = true,
-                Ok(0) => return Poll::Ready(End::Regular),
-                Ok(_) => {}
-                Err(error) if is_transient(&error) => {}
-                Err(error) => return Poll::Ready(End::Failed(error)),
             }
         }
         // There may be more, but others want their turn.
@@ -197,6 +198,11 @@ impl<S: Sink> Driver<S> {
             Ok(_) => self.wait(now, context),
             Err(error) => Poll::Ready(End::Failed(error)),
         }
+    }
+
+    /// Whether nothing waits and nobody has closed.
+    fn is_plain(&self) -> bool {
+        self.shared().is_quiet() && self.connection.wants_input()
     }
 
     /// Before the first turn: the owner hears of the connection, then of the messages that came with the handshake.
@@ -215,12 +221,17 @@ impl<S: Sink> Driver<S> {
     /// there is room.
     fn write(&mut self, corked: &Corked, now: Time, context: &mut Context<'_>) -> io::Result<usize> {
         let shared = self.socket.shared();
+        let transport = &self.transport;
         let mut written = 0;
+        let mut is_blocked = false;
         if shared.is_quiet() {
             // Nothing waits. What is corked (in event form only, where nobody else writes) needs no lock.
             let corked_bytes = corked.len();
             if corked_bytes > 0 {
-                written = corked.flush(|cork| write_corked(cork, &self.transport))?;
+                match corked.flush(|cork| write_corked(cork, |bytes| transport.poll_write(context, bytes))) {
+                    Poll::Ready(count) => written = count?,
+                    Poll::Pending => is_blocked = true,
+                }
             }
             if written == corked_bytes {
                 self.connection.wrote(0, written > 0, now);
@@ -228,22 +239,18 @@ impl<S: Sink> Driver<S> {
             }
         }
         let mut outbound = shared.lock();
-        if written > 0 {
+        if written > 0 || is_blocked {
             corked.flush(|cork| outbound.keep_rest(cork, written));
         }
         let result = loop {
-            match corked.flush(|cork| outbound.write(cork, &self.transport)) {
-                Ok(0) => break Ok(()),
-                Ok(count) => written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    match self.transport.poll_write_ready(context) {
-                        Poll::Ready(Ok(())) => {}
-                        Poll::Ready(Err(error)) => break Err(error),
-                        Poll::Pending => break Ok(()),
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
+            if is_blocked {
+                break Ok(());
+            }
+            match corked.flush(|cork| outbound.write(cork, |bytes| transport.poll_write(context, bytes))) {
+                Poll::Ready(Ok(0)) => break Ok(()),
+                Poll::Ready(Ok(count)) => written += count,
+                Poll::Ready(Err(error)) => break Err(error),
+                Poll::Pending => is_blocked = true,
             }
         };
         let unsent = outbound.outbox.len();
@@ -317,12 +324,11 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Ends our direction, once, when our Close is out: what the peer says next is the end of its own.
-    fn hang_up(&mut self) {
+    fn hang_up(&mut self, context: &mut Context<'_>) {
         let is_out = self.shared().is_closing() && !self.shared().is_queued();
         if is_out && !self.has_hung_up && self.connection.hangs_up_first() {
-            self.has_hung_up = true;
             // It fails only where the connection is gone already, which the next read tells.
-            let _ = self.transport.shutdown();
+            self.has_hung_up = self.transport.poll_shutdown(context).is_ready();
         }
     }
 
@@ -341,11 +347,11 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Reads once and hands on what came.
-    fn read(&mut self, room: usize, now: Time) -> io::Result<usize> {
+    fn read(&mut self, context: &mut Context<'_>, room: usize, now: Time) -> Poll<io::Result<usize>> {
         turn::with_scratch(|scratch| {
-            let count = self.transport.try_read(&mut scratch[..room])?;
+            let count = ready!(self.transport.poll_read(context, &mut scratch[..room]))?;
             self.hand_on(&mut scratch[..count], now);
-            Ok(count)
+            Poll::Ready(Ok(count))
         })
     }
 
@@ -413,7 +419,7 @@ impl<S: Sink> Driver<S> {
 
     /// A method of the owner panicked: its connection ends with 1011, and nothing else does.
     fn panicked(&mut self) {
-        tracing::error!(peer = %self.socket.peer_addr(), "the handler of a connection panicked; it is closed with 1011");
+        tracing::error!(peer = %self.socket.peer(), "the handler of a connection panicked; it is closed with 1011");
         drop_quietly(&mut self.sink);
         self.shared().close(Close::new(CloseCode::INTERNAL_ERROR, "internal error"), Initiator::Local);
     }
@@ -448,7 +454,10 @@ impl<S: Sink> Future for Driver<S> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let driver = self.get_mut();
-        driver.turn(context).map(|end| driver.finish(end))
+        driver.turn(context).map(|end| {
+            driver.transport.farewell(context);
+            driver.finish(end);
+        })
     }
 }
 
@@ -463,17 +472,15 @@ impl<S: Sink> Drop for Driver<S> {
 }
 
 /// Writes what is corked, and leaves it there unless all of it went. Returns how much did.
-fn write_corked(cork: &mut Cork, transport: &Transport) -> io::Result<usize> {
-    match transport.try_write(&[IoSlice::new(cork.bytes())]) {
-        Ok(count) => {
-            if count == cork.len() {
-                cork.clear();
-            }
-            Ok(count)
-        }
-        Err(error) if is_transient(&error) => Ok(0),
-        Err(error) => Err(error),
+fn write_corked(
+    cork: &mut Cork,
+    write: impl FnOnce(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
+) -> Poll<io::Result<usize>> {
+    let count = ready!(write(&[IoSlice::new(cork.bytes())]))?;
+    if count == cork.len() {
+        cork.clear();
     }
+    Poll::Ready(Ok(count))
 }
 
 /// Drops the owner. It is the user's, so this may panic, too.
@@ -482,10 +489,6 @@ fn drop_quietly<S>(sink: &mut Option<S>) {
     if catch_unwind(AssertUnwindSafe(|| drop(sink))).is_err() {
         tracing::error!("the drop of a connection's owner panicked");
     }
-}
-
-fn is_transient(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// What the core has to say, on its way out: pongs to the cork where that is allowed, the rest under the lock.

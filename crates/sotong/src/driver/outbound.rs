@@ -4,7 +4,7 @@
 use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker, ready};
 use std::time::Duration;
 
 use sotong_proto::{Close, Closed, Cork, Initiator, Outbox, Refused, Replies, Time};
@@ -130,30 +130,31 @@ impl Outbound {
         self.waiting.as_mut().map(|waiting| waiting.take_room()).unwrap_or_default()
     }
 
-    /// Writes once, in one call: what is corked, then what waits. Returns how much left; 0 if there is nothing.
-    pub(crate) fn write(&mut self, cork: &mut Cork, transport: &Transport) -> io::Result<usize> {
+    /// Writes once, in one call of `write`: what is corked, then what waits. Ready with how much left; 0 if there is
+    /// nothing.
+    pub(crate) fn write(
+        &mut self,
+        cork: &mut Cork,
+        write: impl FnOnce(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         if !cork.is_empty() {
             if self.outbox.is_empty() {
-                return self.write_cork(cork, transport);
+                // From where it stands; what the carrier does not take waits in the outbox.
+                let result = write(&[IoSlice::new(cork.bytes())]);
+                self.keep_rest(cork, if let Poll::Ready(Ok(count)) = result { count } else { 0 });
+                return result;
             }
             self.lengthen_flushes(cork.len());
             self.outbox.prepend(cork);
         }
         if self.outbox.is_empty() {
-            return Ok(0);
+            return Poll::Ready(Ok(0));
         }
         let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
         let used = self.outbox.io_slices(&mut slices);
-        let count = transport.try_write(&slices[..used])?;
+        let count = ready!(write(&slices[..used]))?;
         self.outbox.advance(count);
-        Ok(count)
-    }
-
-    /// Writes what is corked from where it stands; what the kernel refuses waits in the outbox.
-    fn write_cork(&mut self, cork: &mut Cork, transport: &Transport) -> io::Result<usize> {
-        let result = transport.try_write(&[IoSlice::new(cork.bytes())]);
-        self.keep_rest(cork, *result.as_ref().unwrap_or(&0));
-        result
+        Poll::Ready(Ok(count))
     }
 
     /// Keeps what the kernel did not take of what was corked, of which `sent` bytes have left.

@@ -6,14 +6,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sotong_proto::handshake::Request;
-use sotong_proto::{Close, Config, Cork, Initiator, Outbox, Refused, Replies, Time};
+use sotong_proto::{Close, Config, Cork, Initiator, Outbox, Refused, Replies, Seed, Side, Time};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::oneshot;
 
 use super::budget::{Budget, STEP_BYTES};
 use super::outbound::{Ended, Held, News, Outbound, Over};
+use super::random;
 use super::turn;
 use crate::outgoing::sealed::Carried;
+use crate::peer::Peer;
 use crate::transport::Transport;
 
 /// Something waits in the outbox.
@@ -28,11 +30,13 @@ const HELD: u8 = 8;
 /// One allocation per connection, behind every `Sender`.
 pub(crate) struct Shared {
     pub(crate) request: Request,
-    pub(crate) peer: std::net::SocketAddr,
+    pub(crate) peer: Peer,
     outbound: Mutex<Outbound>,
     /// `QUEUED` and `CLOSING`, changed under the lock; read without it by callbacks, which may use the cork only
     /// while this is 0. The acquire load keeps their messages behind what other threads queued before.
     flags: AtomicU8,
+    /// Whether what callbacks send may be corked.
+    corks: bool,
     form: Form,
     config: Arc<Config>,
     budget: Arc<Budget>,
@@ -51,16 +55,44 @@ pub(crate) enum Form {
     Pull,
 }
 
+/// Which end of the connection this is.
+pub(crate) enum Role {
+    Server,
+    /// With what its masking keys grow from.
+    Client(Seed),
+}
+
+impl Role {
+    /// A client, with a seed of its own from the operating system.
+    pub(crate) fn client() -> std::io::Result<Role> {
+        Ok(Role::Client(Seed(random::bytes()?)))
+    }
+
+    pub(crate) fn side(&self) -> Side {
+        match self {
+            Role::Server => Side::Server,
+            Role::Client(_) => Side::Client,
+        }
+    }
+}
+
 impl Shared {
     pub(crate) fn new(
         request: Request,
-        peer: std::net::SocketAddr,
+        peer: Peer,
         config: Arc<Config>,
         form: Form,
+        role: Role,
         transport: Option<Arc<Transport>>,
         budget: Arc<Budget>,
     ) -> Arc<Shared> {
-        let outbound = Outbound::new(Outbox::server(config.clone()), transport);
+        // A client's frames are masked, each with a key of its own: that is the outbox's business, under the lock.
+        let corks = form == Form::Events && role.side() == Side::Server;
+        let outbox = match role {
+            Role::Server => Outbox::server(config.clone()),
+            Role::Client(seed) => Outbox::client(config.clone(), seed),
+        };
+        let outbound = Outbound::new(outbox, transport);
         Arc::new(Shared {
             request,
             peer,
@@ -69,6 +101,7 @@ impl Shared {
             budget,
             held_out: AtomicU32::new(0),
             held_in: AtomicU32::new(0),
+            corks,
             form,
             config,
         })
@@ -133,7 +166,7 @@ impl Shared {
     /// Queues or corks a message.
     #[inline]
     pub(crate) fn try_send(&self, message: &Carried<'_>) -> Result<(), Refused> {
-        if self.form == Form::Events && self.is_quiet() {
+        if self.corks && self.is_quiet() {
             match turn::cork(self.address(), message.as_ref(), self.config.outbox_bytes_max) {
                 Some(true) => return Ok(()),
                 Some(false) => return Err(Refused::Full),
@@ -235,7 +268,7 @@ impl Shared {
 
     /// The core's answer to a Ping; only in the driver's turn.
     pub(crate) fn pong_out(&self, payload: &[u8]) {
-        if self.form == Form::Events && self.is_quiet() {
+        if self.corks && self.is_quiet() {
             if turn::cork_pong(self.address(), payload, self.config.pong_bytes_max) {
                 return;
             }
@@ -376,7 +409,11 @@ impl Shared {
     fn write_out(&self, outbound: &mut Outbound) -> News {
         let Some(transport) = outbound.transport.clone() else { return News::default() };
         // An error is the driver's to find: what could not be written makes it try.
-        let written = outbound.write(&mut Cork::new(), &transport).unwrap_or(0);
+        let written = match outbound.write(&mut Cork::new(), |bytes| Poll::Ready(transport.try_write(bytes)))
+        {
+            Poll::Ready(Ok(written)) => written,
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        };
         outbound.left(written)
     }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-
 use super::admission::{Admission, Incoming};
+use super::listen::Listener;
 use super::worker::Workers;
+use crate::carrier::Carrier;
 use crate::driver::clock::Clock;
+use crate::peer::Peer;
 
 /// The first and the longest pause after an error that will not go away by itself at once.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -25,14 +26,15 @@ pub(super) enum Destination {
 }
 
 /// Accepts for ever.
-pub(super) async fn accept(listeners: &[TcpListener], admission: &Arc<Admission>, destination: &Destination) {
+pub(super) async fn accept(listeners: &[Listener], admission: &Arc<Admission>, destination: &Destination) {
     let mut pause = PAUSE_MIN;
     let mut first = 0;
     loop {
         match accept_any(listeners, &mut first).await {
-            Ok((stream, peer)) => {
+            Ok((carrier, address)) => {
                 pause = PAUSE_MIN;
-                admit(Incoming { stream, peer, read: Vec::new() }, admission, destination);
+                let incoming = Incoming { carrier, peer: Peer::new(address), read: Vec::new() };
+                admit(incoming, admission, destination);
             }
             Err(error) if is_about_one_connection(&error) => {
                 tracing::debug!(%error, "a connection was gone before it was accepted");
@@ -50,10 +52,9 @@ pub(super) async fn accept(listeners: &[TcpListener], admission: &Arc<Admission>
 
 /// Starts the handshake of one connection.
 pub(super) fn admit(incoming: Incoming, admission: &Arc<Admission>, destination: &Destination) {
-    let peer = incoming.peer;
     let Some(handshake) = admission.enter() else {
         // Dropped without a word: even the word would cost too much now.
-        tracing::debug!(%peer, "too many handshakes; a connection was dropped");
+        tracing::debug!(peer = %incoming.peer, "too many handshakes; a connection was dropped");
         return;
     };
     match destination {
@@ -65,7 +66,7 @@ pub(super) fn admit(incoming: Incoming, admission: &Arc<Admission>, destination:
 }
 
 /// The next connection of any listener; they take turns at being first.
-async fn accept_any(listeners: &[TcpListener], first: &mut usize) -> io::Result<(TcpStream, SocketAddr)> {
+async fn accept_any(listeners: &[Listener], first: &mut usize) -> io::Result<(Carrier, Option<SocketAddr>)> {
     std::future::poll_fn(|context| {
         let count = listeners.len();
         for index in (0..count).map(|offset| (*first + offset) % count) {

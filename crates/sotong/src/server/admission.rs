@@ -1,22 +1,23 @@
 //! The handshake of one connection: bytes, a deadline and the server's decisions.
 
 use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use sotong_proto::handshake::{Accepted, Offer, Progress, Refusal, ServerHandshake};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
-use super::launch::{Established, Launch, Start};
+use super::launch::{Launch, Start};
 use super::settings::Settings;
+use crate::carrier::Carrier;
 use crate::driver::budget::Budget;
 use crate::driver::clock::Clock;
+use crate::driver::shared::Role;
+use crate::established::Established;
 use crate::live::{Guard, Live};
-use crate::transport::Transport;
+use crate::peer::Peer;
 
 /// How much is read at once while a handshake is going on.
 const READ_BYTES: usize = 4096;
@@ -39,8 +40,8 @@ pub(super) struct Admission {
 
 /// A stream on its way in.
 pub(super) struct Incoming {
-    pub(super) stream: TcpStream,
-    pub(super) peer: SocketAddr,
+    pub(super) carrier: Carrier,
+    pub(super) peer: Peer,
     /// What was read from it already.
     pub(super) read: Vec<u8>,
 }
@@ -56,7 +57,7 @@ impl Admission {
     /// Takes a stream through its handshake and starts the connection, on the current runtime.
     pub(super) async fn admit(self: Arc<Self>, incoming: Incoming, clock: Arc<Clock>, handshake: Guard) {
         let mut shutdown = self.shutdown.clone();
-        let peer = incoming.peer;
+        let peer = incoming.peer.clone();
         tokio::select! {
             result = self.handshake(incoming, clock) => {
                 if let Err(error) = result {
@@ -70,25 +71,24 @@ impl Admission {
     }
 
     async fn handshake(&self, incoming: Incoming, clock: Arc<Clock>) -> io::Result<()> {
-        let Incoming { mut stream, peer, read } = incoming;
-        // Answers are gathered by us; the kernel must not hold them back to gather more (Nagle).
-        stream.set_nodelay(true)?;
+        let Incoming { mut carrier, peer, read } = incoming;
+        carrier.set_nodelay()?;
         let handshake = ServerHandshake::new(&self.settings.config, clock.now());
         let deadline = clock.instant(handshake.deadline());
-        let refusal = match timeout_at(deadline, read_head(&mut stream, handshake, read)).await {
+        let refusal = match timeout_at(deadline, read_head(&mut carrier, handshake, read)).await {
             Ok(head) => match head? {
-                Head::WebSocket(offer) => match self.decide(offer, peer) {
+                Head::WebSocket(offer) => match self.decide(offer, &peer) {
                     Ok(decided) => {
-                        let write = stream.write_all(&decided.accepted.response);
+                        let write = write_all(&mut carrier, &decided.accepted.response);
                         timeout_at(deadline, write).await??;
-                        self.start(decided, stream, peer, clock);
+                        self.start(decided, carrier, peer, clock);
                         return Ok(());
                     }
                     Err(refusal) => refusal,
                 },
                 Head::Page(read) => match &self.settings.pages {
                     Some(pages) => {
-                        pages(stream, read, peer).await;
+                        pages(carrier, read, peer.addr).await;
                         return Ok(());
                     }
                     // RFC 9110, section 9.3.2: no body in the answer to HEAD.
@@ -100,11 +100,11 @@ impl Admission {
             Err(_elapsed) => Refusal::head_too_late(),
         };
         tracing::debug!(%peer, status = refusal.status(), why = ?refusal.body(), "a handshake was refused");
-        timeout(self.settings.config.close_timeout, refuse(stream, &refusal.to_bytes())).await?
+        timeout(self.settings.config.close_timeout, refuse(carrier, &refusal.to_bytes())).await?
     }
 
     /// All decisions about an offer.
-    fn decide(&self, offer: Offer, peer: SocketAddr) -> Result<Decided, Refusal> {
+    fn decide(&self, offer: Offer, peer: &Peer) -> Result<Decided, Refusal> {
         let request = offer.request();
         let max = self.settings.connections_max;
         // The hook and the factory are the application's. What panics there is this request's loss only.
@@ -131,10 +131,11 @@ impl Admission {
         Ok(Decided { accepted, start, guard })
     }
 
-    fn start(&self, decided: Decided, stream: TcpStream, peer: SocketAddr, clock: Arc<Clock>) {
+    fn start(&self, decided: Decided, carrier: Carrier, peer: Peer, clock: Arc<Clock>) {
         let Decided { accepted, start, guard } = decided;
-        start(Established {
-            transport: Transport::Tcp(stream),
+        let established = Established {
+            carrier,
+            role: Role::Server,
             request: accepted.request,
             peer,
             early: accepted.early,
@@ -142,8 +143,8 @@ impl Admission {
             clock,
             budget: self.budget.clone(),
             guard,
-            handlers: self.handlers.clone(),
-        });
+        };
+        start(established, self.handlers.clone());
     }
 }
 
@@ -163,14 +164,14 @@ enum Head {
 
 /// Reads until the head is complete. `read` was read before.
 async fn read_head(
-    stream: &mut TcpStream,
+    carrier: &mut Carrier,
     mut handshake: ServerHandshake,
     mut read: Vec<u8>,
 ) -> io::Result<Head> {
     loop {
         if read.is_empty() {
             read.reserve(READ_BYTES);
-            if stream.read_buf(&mut read).await? == 0 {
+            if carrier.read_buf(&mut read).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
@@ -186,16 +187,22 @@ async fn read_head(
 
 /// Sends a refusal, then reads what is still on its way: closing on unread bytes would destroy the answer before
 /// the peer has read it.
-async fn refuse(mut stream: TcpStream, answer: &[u8]) -> io::Result<()> {
-    stream.write_all(answer).await?;
-    stream.shutdown().await?;
+async fn refuse(mut carrier: Carrier, answer: &[u8]) -> io::Result<()> {
+    write_all(&mut carrier, answer).await?;
+    carrier.shutdown().await?;
     let mut rest = [0; 512];
     let mut read = 0;
     while read < LINGER_BYTES_MAX {
-        match stream.read(&mut rest).await? {
+        match carrier.read(&mut rest).await? {
             0 => break,
             count => read += count,
         }
     }
     Ok(())
+}
+
+/// Writes an answer, down to the socket.
+async fn write_all(carrier: &mut Carrier, answer: &[u8]) -> io::Result<()> {
+    carrier.write_all(answer).await?;
+    carrier.flush().await
 }

@@ -1,16 +1,86 @@
-//! Opens the sockets that a server listens on.
+//! The sockets that a server listens on.
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::task::{Context, Poll};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::carrier::Carrier;
 
 /// How many connections may wait in the kernel to be accepted; the kernel's own limit holds besides.
 const BACKLOG: i32 = 4096;
 
+/// One of them.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix { listener: UnixListener, _file: SocketFile },
+}
+
+impl Listener {
+    /// The next connection, and the peer's address where it has one.
+    pub(super) fn poll_accept(
+        &self,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<(Carrier, Option<SocketAddr>)>> {
+        match self {
+            Listener::Tcp(listener) => listener
+                .poll_accept(context)
+                .map_ok(|(stream, address)| (Carrier::from(stream), Some(address))),
+            Listener::Unix { listener, .. } => {
+                listener.poll_accept(context).map_ok(|(stream, _)| (Carrier::from(stream), None))
+            }
+        }
+    }
+
+    /// `None` for a unix socket.
+    pub(super) fn local_addr(&self) -> Option<io::Result<SocketAddr>> {
+        match self {
+            Listener::Tcp(listener) => Some(listener.local_addr()),
+            Listener::Unix { .. } => None,
+        }
+    }
+}
+
+/// The file of a unix socket, removed when nobody listens on it any more.
+#[derive(Debug)]
+pub(super) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // It may be gone already; then there is nothing to do.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Listens on a unix socket. Needs a runtime.
+///
+/// A socket file that nobody listens on is what a server left that did not end well: it is replaced. Any other file
+/// is not ours to remove.
+pub(super) fn listen_on_path(path: &Path) -> io::Result<Listener> {
+    let is_left_over = || {
+        std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
+            && std::os::unix::net::UnixStream::connect(path)
+                .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    let listener = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_left_over() => {
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)
+        }
+        result => result,
+    };
+    listener.map(|listener| Listener::Unix { listener, _file: SocketFile(path.to_owned()) }).map_err(
+        |error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", path.display())),
+    )
+}
+
 /// Listens on each address. Needs a runtime.
-pub(super) fn listen(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+pub(super) fn listen(addresses: &[SocketAddr]) -> io::Result<Vec<Listener>> {
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "the name stands for no address"));
     }
@@ -23,7 +93,7 @@ pub(super) fn listen(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
         }
         let listener = listen_on(*address, one_of_many)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
-        listeners.push(listener);
+        listeners.push(Listener::Tcp(listener));
     }
     Ok(listeners)
 }

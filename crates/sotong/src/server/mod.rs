@@ -17,16 +17,19 @@ mod worker;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::net::{TcpListener, ToSocketAddrs};
 
 use sotong_proto::Config;
 use sotong_proto::handshake::{Accept, OriginPolicy, PolicyError, Refusal, Request};
 
+use crate::carrier::Carrier;
 use crate::events::Events;
 use crate::handler::Outcome;
 use crate::socket::WebSocket;
+use listen::Listener;
 pub use serve::{Handle, Serve, Stats};
 use settings::Settings;
 
@@ -53,7 +56,7 @@ use settings::Settings;
 /// ```
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     settings: Settings,
 }
 
@@ -71,9 +74,20 @@ impl Server {
         Ok(Server { listeners: listen::listen(&addresses)?, ..Server::detached() })
     }
 
+    /// Listens on a unix socket: for a proxy on the same machine, which needs no port then.
+    ///
+    /// A socket file that nobody listens on is replaced; the file is removed at the server's end. Who may connect is
+    /// decided by the permissions of the folder.
+    ///
+    /// # Errors
+    /// When the file is there and is something else, or somebody listens on it, or the folder cannot be written.
+    pub fn bind_unix(path: impl AsRef<Path>) -> io::Result<Server> {
+        Ok(Server { listeners: vec![listen::listen_on_path(path.as_ref())?], ..Server::detached() })
+    }
+
     /// Serves a listener of yours.
     pub fn from_listener(listener: TcpListener) -> Server {
-        Server { listeners: vec![listener], ..Server::detached() }
+        Server { listeners: vec![Listener::Tcp(listener)], ..Server::detached() }
     }
 
     /// Listens on nothing: serves the streams that you hand to [`Serve::handle`].
@@ -82,21 +96,21 @@ impl Server {
         Server { listeners: Vec::new(), settings: Settings::default() }
     }
 
-    /// The address of the first listener.
+    /// The address of the first listener that has one.
     ///
     /// # Errors
-    /// When there is no listener ([`detached`](Self::detached)).
+    /// When there is none ([`detached`](Self::detached), [`bind_unix`](Self::bind_unix)).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        let none = || io::Error::new(io::ErrorKind::NotConnected, "a detached server has no address");
-        self.listeners.first().ok_or_else(none)?.local_addr()
+        let none = || io::Error::new(io::ErrorKind::NotConnected, "the server has no network address");
+        self.listeners.iter().find_map(Listener::local_addr).ok_or_else(none)?
     }
 
-    /// The addresses of all listeners.
+    /// The addresses of all listeners that have one.
     ///
     /// # Errors
     /// When the system cannot tell.
     pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        self.listeners.iter().map(TcpListener::local_addr).collect()
+        self.listeners.iter().filter_map(Listener::local_addr).collect()
     }
 
     /// Limits and deadlines of each connection.
@@ -207,7 +221,7 @@ impl Server {
     #[must_use]
     pub fn with_pages<F>(
         mut self,
-        pages: impl Fn(TcpStream, Vec<u8>, SocketAddr) -> F + Send + Sync + 'static,
+        pages: impl Fn(Carrier, Vec<u8>, Option<SocketAddr>) -> F + Send + Sync + 'static,
     ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,

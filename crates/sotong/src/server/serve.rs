@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
 use super::Server;
@@ -15,9 +14,11 @@ use super::accept::{self, Destination};
 use super::admission::{Admission, Incoming};
 use super::launch::Launch;
 use super::worker::Workers;
+use crate::carrier::Carrier;
 use crate::driver::budget::Budget;
 use crate::driver::clock::Clock;
 use crate::live::Live;
+use crate::peer::Peer;
 
 /// Over how long the closes of a graceful shutdown are spread by default.
 const SHUTDOWN_WINDOW: Duration = Duration::from_secs(1);
@@ -249,16 +250,18 @@ impl Handle {
         }
     }
 
-    /// Takes a connection through its handshake and serves it. `read` are the bytes that were read from it already.
+    /// Takes a connection through its handshake and serves it: TCP, a unix socket, or any [`Carrier`]. `read` are the
+    /// bytes that were read from it already.
     ///
     /// What was handed over before the server is awaited waits for that. The limits of the server hold for it too.
     ///
     /// # Errors
     /// When the server is gone or shuts down, or the stream is not connected. The stream is dropped then.
-    pub fn accept(&self, stream: TcpStream, read: Vec<u8>) -> io::Result<()> {
-        let peer = stream.peer_addr()?;
+    pub fn accept(&self, stream: impl Into<Carrier>, read: Vec<u8>) -> io::Result<()> {
+        let carrier = stream.into();
+        let peer = Peer::new(carrier.peer_addr()?);
         self.streams
-            .send(Incoming { stream, peer, read })
+            .send(Incoming { carrier, peer, read })
             .map_err(|_| io::Error::new(io::ErrorKind::NotConnected, "the server is gone"))
     }
 }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use sotong_proto::Config;
 use sotong_proto::handshake::{Accept, OriginPolicy, Refusal, Request};
-use tokio::net::TcpStream;
+
+use crate::carrier::Carrier;
 
 type Hook = dyn Fn(&Request) -> Result<Accept, Refusal> + Send + Sync;
-type Pages = dyn Fn(TcpStream, Vec<u8>, SocketAddr) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
+type Pages =
+    dyn Fn(Carrier, Vec<u8>, Option<SocketAddr>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 pub(super) struct Settings {
     pub(super) config: Arc<Config>,

@@ -1,7 +1,6 @@
 //! Worker threads: each with a runtime of its own, so that a connection stays on one core.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -12,8 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::admission::{Admission, Incoming};
 use super::serve::{Stop, wait_for_the_end};
+use crate::carrier::Parked;
 use crate::driver::clock::Clock;
 use crate::live::Guard;
+use crate::peer::Peer;
 
 /// How much longer than its wait for connections a thread may take to end.
 const TEARDOWN: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ pub(super) struct Workers {
 }
 
 struct Worker {
-    incoming: mpsc::UnboundedSender<(TcpStream, SocketAddr, Vec<u8>, Guard)>,
+    incoming: mpsc::UnboundedSender<(Parked, Peer, Vec<u8>, Guard)>,
     stop: oneshot::Sender<Stop>,
     ended: oneshot::Receiver<()>,
     thread: JoinHandle<()>,
@@ -43,14 +44,12 @@ impl Workers {
     /// Hands a connection to the next worker.
     pub(super) fn admit(&self, incoming: Incoming, handshake: Guard) {
         let worker = &self.threads[self.next.fetch_add(1, Ordering::Relaxed) % self.threads.len()];
-        let peer = incoming.peer;
+        let Incoming { carrier, peer, read } = incoming;
+        let id = peer.id;
         // It leaves this runtime's poller to join the worker's.
-        let sent = incoming
-            .stream
-            .into_std()
-            .map(|stream| worker.incoming.send((stream, peer, incoming.read, handshake)).is_ok());
+        let sent = carrier.park().map(|parked| worker.incoming.send((parked, peer, read, handshake)).is_ok());
         if !matches!(sent, Ok(true)) {
-            tracing::error!(%peer, "a worker thread is gone; a connection was dropped");
+            tracing::error!(connection = id, "a worker thread is gone; a connection was dropped");
         }
     }
 
@@ -83,15 +82,15 @@ impl Workers {
 impl Worker {
     fn start(index: usize, admission: Arc<Admission>) -> io::Result<Worker> {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let (incoming, mut arrivals) = mpsc::unbounded_channel::<(TcpStream, SocketAddr, Vec<u8>, Guard)>();
+        let (incoming, mut arrivals) = mpsc::unbounded_channel::<(Parked, Peer, Vec<u8>, Guard)>();
         let (stop, stopping) = oneshot::channel();
         let (end, ended) = oneshot::channel::<()>();
         let work = async move {
             let clock = Clock::start(&admission.budget);
-            while let Some((stream, peer, read, handshake)) = arrivals.recv().await {
-                match tokio::net::TcpStream::from_std(stream) {
-                    Ok(stream) => {
-                        let incoming = Incoming { stream, peer, read };
+            while let Some((parked, peer, read, handshake)) = arrivals.recv().await {
+                match parked.resume() {
+                    Ok(carrier) => {
+                        let incoming = Incoming { carrier, peer, read };
                         tokio::spawn(admission.clone().admit(incoming, clock.clone(), handshake));
                     }
                     Err(error) => tracing::error!(%peer, %error, "a connection could not join its worker"),

@@ -1,54 +1,93 @@
-//! What carries a connection's bytes. A new carrier is one file here, one variant, one line in each method.
+//! What carries a connection's bytes. A new carrier that needs more than [`stream`] gives is one file here, one
+//! variant, one line in each method.
 //!
-//! Only the driver polls: tokio keeps one waker per direction. Everybody else wakes the driver.
+//! Only the driver polls: there is one waker per direction. Everybody else wakes the driver.
 
+mod stream;
 mod tcp;
 
-use std::io::{self, IoSlice};
-use std::task::{Context, Poll};
+use std::io::{self, ErrorKind, IoSlice};
+use std::task::{Context, Poll, ready};
 
 use tokio::net::TcpStream;
+
+use crate::carrier::{Carrier, Kind};
 
 /// A duplex stream of bytes that does not block.
 pub(crate) enum Transport {
     /// TCP without TLS.
     Tcp(TcpStream),
+    /// All else: TLS, unix sockets, memory, what somebody else's server has upgraded.
+    Stream(stream::Stream),
+}
+
+impl From<Carrier> for Transport {
+    fn from(carrier: Carrier) -> Self {
+        match carrier.0 {
+            Kind::Tcp(stream) => Transport::Tcp(stream),
+            Kind::Unix(stream) => Transport::Stream(stream::Stream::new(Box::new(stream))),
+            Kind::Stream(stream) => Transport::Stream(stream::Stream::new(stream)),
+        }
+    }
 }
 
 impl Transport {
-    /// Ready when a read is worth trying.
-    pub(crate) fn poll_read_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Transport::Tcp(stream) => stream.poll_read_ready(context),
-        }
-    }
-
-    /// Ready when a write is worth trying.
-    pub(crate) fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Transport::Tcp(stream) => stream.poll_write_ready(context),
-        }
+    /// Whether a task that is not the driver may write, by [`try_write`](Self::try_write).
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Transport::Tcp(_))
     }
 
     /// Reads what is there; 0 is the end of the stream.
-    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    #[inline]
+    pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
-            Transport::Tcp(stream) => tcp::try_read(stream, buffer),
+            Transport::Tcp(stream) => tcp::poll_read(stream, context, buffer),
+            Transport::Stream(stream) => stream.poll_read(context, buffer),
         }
     }
 
-    /// Writes what the kernel takes, in one call.
+    /// Writes what the carrier takes, in one go, and tells how much the kernel has of it. While it is pending, the
+    /// next call must begin with the same bytes: they may be on their way.
+    pub(crate) fn poll_write(
+        &self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Transport::Tcp(stream) => loop {
+                match tcp::try_write(stream, slices) {
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        ready!(stream.poll_write_ready(context))?;
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    result => return Poll::Ready(result),
+                }
+            },
+            Transport::Stream(stream) => stream.poll_write(context, slices),
+        }
+    }
+
+    /// Writes what the kernel takes at this moment, where that is possible without the driver.
     pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match (self, slices) {
-            (Transport::Tcp(stream), [slice]) => stream.try_write(slice),
-            (Transport::Tcp(stream), slices) => stream.try_write_vectored(slices),
+        match self {
+            Transport::Tcp(stream) => tcp::try_write(stream, slices),
+            Transport::Stream(_) => Err(ErrorKind::WouldBlock.into()),
         }
     }
 
-    /// Ends the sending direction.
-    pub(crate) fn shutdown(&self) -> io::Result<()> {
+    /// Ends the sending direction. Call it again until it is ready.
+    pub(crate) fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Transport::Tcp(stream) => tcp::shutdown(stream),
+            Transport::Tcp(stream) => Poll::Ready(tcp::shutdown(stream)),
+            Transport::Stream(stream) => stream.poll_shutdown(context),
+        }
+    }
+
+    /// The connection is over: a last word of the carrier's own protocol, if it has one and can say it now.
+    pub(crate) fn farewell(&self, context: &mut Context<'_>) {
+        if let Transport::Stream(stream) = self {
+            // Nobody waits for it, and the peer knows the end without it.
+            let _ = stream.poll_shutdown(context);
         }
     }
 }

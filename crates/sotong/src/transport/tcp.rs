@@ -1,30 +1,47 @@
 //! TCP through tokio.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::Shutdown;
+use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Reads once.
+/// Reads once, when there is something.
 ///
 /// A short read has emptied the socket's buffer. tokio's `try_read` keeps the readiness all the same, and the next
 /// poll pays for a read that says `EAGAIN`; so a short read is reported to tokio as "would block", which clears it.
 /// A byte that comes in between is not missed: its event has a later tick than the one that is cleared.
-pub(super) fn try_read(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut short = None;
-    let result = stream.try_io(Interest::READABLE, || {
-        let count = (&*SockRef::from(stream)).read(buffer)?;
-        if count > 0 && count < buffer.len() {
-            short = Some(count);
-            return Err(ErrorKind::WouldBlock.into());
+#[inline]
+pub(super) fn poll_read(
+    stream: &TcpStream,
+    context: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(stream.poll_read_ready(context))?;
+        let mut short = None;
+        let result = stream.try_io(Interest::READABLE, || {
+            let count = (&*SockRef::from(stream)).read(buffer)?;
+            if count > 0 && count < buffer.len() {
+                short = Some(count);
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            Ok(count)
+        });
+        match (short, result) {
+            (Some(count), _) => return Poll::Ready(Ok(count)),
+            (None, Err(error)) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            (None, result) => return Poll::Ready(result),
         }
-        Ok(count)
-    });
-    match short {
-        Some(count) => Ok(count),
-        None => result,
+    }
+}
+
+pub(super) fn try_write(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    match slices {
+        [slice] => stream.try_write(slice),
+        slices => stream.try_write_vectored(slices),
     }
 }
 

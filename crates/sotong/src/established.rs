@@ -1,0 +1,86 @@
+//! From a handshake that is done to a running connection, at either end and in each form.
+
+use std::sync::Arc;
+
+use sotong_proto::handshake::Request;
+use sotong_proto::{Closed, Config, MessageRef};
+
+use crate::carrier::Carrier;
+use crate::driver::budget::Budget;
+use crate::driver::clock::Clock;
+use crate::driver::inbox::{Inbox, InboxSink};
+use crate::driver::outbound::Over;
+use crate::driver::shared::{Form, Role, Shared};
+use crate::driver::{Driver, Sink};
+use crate::error::Error;
+use crate::events::Events;
+use crate::live::Guard;
+use crate::peer::Peer;
+use crate::sender::Sender;
+use crate::socket::WebSocket;
+use crate::transport::Transport;
+
+/// A connection whose handshake is done.
+pub(crate) struct Established {
+    pub(crate) carrier: Carrier,
+    pub(crate) role: Role,
+    /// What the client asked for.
+    pub(crate) request: Request,
+    pub(crate) peer: Peer,
+    /// Frames that came with the handshake.
+    pub(crate) early: Vec<u8>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) budget: Arc<Budget>,
+    /// Counts the connection as alive.
+    pub(crate) guard: Guard,
+}
+
+impl Established {
+    /// Starts the connection on the current runtime, in pull form.
+    pub(crate) fn pull(self) -> WebSocket {
+        let inbox = Inbox::new(self.config.inbox_bytes_max);
+        let socket = self.start(Form::Pull, InboxSink::new(inbox.clone()));
+        WebSocket::new(socket, inbox)
+    }
+
+    /// Starts the connection on the current runtime, in event form.
+    pub(crate) fn events(self, events: impl Events) -> Sender {
+        self.start(Form::Events, EventSink(events))
+    }
+
+    fn start<S: Sink>(self, form: Form, sink: S) -> Sender {
+        let Established { carrier, role, request, peer, early, config, clock, budget, guard } = self;
+        let transport = Arc::new(Transport::from(carrier));
+        let direct = (form == Form::Pull && transport.is_shared()).then(|| transport.clone());
+        let side = role.side();
+        let socket = Sender::new(Shared::new(request, peer, config.clone(), form, role, direct, budget));
+        let mut driver = Driver::new(side, config, transport, socket.clone(), sink, clock, guard);
+        driver.open(early);
+        tokio::spawn(driver);
+        socket
+    }
+}
+
+/// The owner of a connection in event form.
+struct EventSink<E>(E);
+
+impl<E: Events> Sink for EventSink<E> {
+    fn open(&mut self, socket: &Sender) {
+        self.0.open(socket);
+    }
+
+    #[inline]
+    fn message(&mut self, socket: &Sender, message: MessageRef<'_>) {
+        self.0.message(socket, message);
+    }
+
+    fn error(&mut self, socket: &Sender, error: &Error) {
+        self.0.error(socket, error);
+    }
+
+    fn close(&mut self, over: &Over) {
+        let closed: &Arc<Closed> = &over.closed;
+        self.0.close(closed);
+    }
+}

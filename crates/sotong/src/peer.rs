@@ -1,0 +1,43 @@
+//! Who is at the other end.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The last number that was given out.
+static LAST: AtomicU64 = AtomicU64::new(0);
+
+/// The other end of a connection, and the connection's number in this process.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) id: u64,
+    /// `None` where there is no such address: unix sockets, memory, streams of the caller.
+    pub(crate) addr: Option<SocketAddr>,
+    /// The address behind a proxy that is trusted, where it is another one.
+    pub(crate) client: Option<Box<IpAddr>>,
+}
+
+impl Peer {
+    /// A peer that has just come, with a number of its own.
+    pub(crate) fn new(addr: Option<SocketAddr>) -> Peer {
+        Peer { id: LAST.fetch_add(1, Ordering::Relaxed) + 1, addr, client: None }
+    }
+
+    /// The address that stands for the person behind the connection.
+    pub(crate) fn client_ip(&self) -> Option<IpAddr> {
+        self.client.as_deref().copied().or_else(|| self.addr.map(|addr| addr.ip()))
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.addr {
+            Some(addr) => addr.fmt(f)?,
+            None => f.write_str("local")?,
+        }
+        match &self.client {
+            Some(client) => write!(f, " for {client}"),
+            None => Ok(()),
+        }
+    }
+}
