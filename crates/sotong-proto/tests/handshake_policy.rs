@@ -224,3 +224,78 @@ fn hosts_can_be_asked_for_alone() {
         assert!(!policy.is_allowed(host), "{host}");
     }
 }
+
+#[test]
+fn a8_a_public_origin_is_the_own_one_and_no_other() {
+    let policy =
+        OriginPolicy::default().with_public_origin("https://Chat.Example.com:443").expect("an origin");
+    for host in ["chat.example.com", "127.0.0.1:8000", "upstream", "evil.example"] {
+        for origin in ["https://chat.example.com", "HTTPS://CHAT.example.com:443"] {
+            assert_eq!(check(&policy, host, origin), Ok(()), "{origin} to {host}");
+        }
+        for origin in [
+            "http://chat.example.com",
+            "https://chat.example.com:8443",
+            "https://chat.example.com:80",
+            "https://evil-chat.example.com",
+            "https://chat.example.com.evil.example",
+            "https://chat.example.com.",
+            "https://example.com",
+            "https://a.chat.example.com",
+            "https://chat.example.com@evil.example",
+            "https://evil.example#https://chat.example.com",
+            "wss://chat.example.com",
+            "null",
+            "https://127.0.0.1:8000",
+            "http://127.0.0.1:8000",
+            "https://upstream",
+            "https://evil.example",
+            "http://evil.example",
+            "",
+        ] {
+            assert_refused(&policy, host, origin, "is not allowed here");
+        }
+    }
+    let policy = policy.with_allowed_origin("http://127.0.0.1:8000").expect("an origin");
+    assert_eq!(check(&policy, "127.0.0.1:8000", "http://127.0.0.1:8000"), Ok(()));
+}
+
+#[test]
+fn a8_a_public_origin_has_a_web_scheme_and_no_path() {
+    for text in [
+        "chat.example.com",
+        "wss://chat.example.com",
+        "https://a/b",
+        "null",
+        "https://*.a",
+        "",
+        "https://u@a",
+    ] {
+        let error = OriginPolicy::default().with_public_origin(text).expect_err(text);
+        assert_eq!(error, PolicyError::Origin { origin: text.to_owned() });
+    }
+}
+
+#[test]
+fn a8_what_a_trusted_proxy_saw_counts_instead_of_host() {
+    let policy = OriginPolicy::default().with_allowed_host("chat.example.com").expect("a name");
+    let seen = |origin: &str, host: Option<&str>, scheme: Option<&str>| {
+        let request = request_to("/", "127.0.0.1:8000", Some(origin));
+        policy.check_seen_as(&request, host, scheme).map_err(|refusal| refusal.status())
+    };
+    let own = "https://chat.example.com";
+    assert_eq!(seen(own, None, None), Err(403), "the proxy wrote its own Host");
+    assert_eq!(seen(own, Some("chat.example.com"), Some("https")), Ok(()));
+    assert_eq!(seen(own, Some("chat.example.com"), None), Ok(()), "the scheme is not known");
+    assert_eq!(seen("http://chat.example.com", Some("chat.example.com"), Some("https")), Err(403));
+    assert_eq!(seen(own, Some("chat.example.com"), Some("http")), Err(403));
+    assert_eq!(seen("https://chat.example.com:8443", Some("chat.example.com:8443"), Some("https")), Ok(()));
+    assert_eq!(seen("https://chat.example.com:8443", Some("chat.example.com"), Some("https")), Err(403));
+    // A name that is not ours stays one, whoever says it.
+    assert_eq!(seen("https://evil.example", Some("evil.example"), Some("https")), Err(403));
+    assert_eq!(seen("null", Some("chat.example.com"), Some("https")), Err(403));
+    assert_eq!(seen(own, Some("not a host"), Some("https")), Err(403));
+    // The scheme alone makes `Host` strict.
+    assert_eq!(seen("http://127.0.0.1:8000", None, Some("https")), Err(403));
+    assert_eq!(seen("https://127.0.0.1:8000", None, Some("https")), Ok(()));
+}

@@ -18,6 +18,8 @@ use super::request::Request;
 ///   [`HostPolicy`] knows that host. `http` and `https` are both fine, because TLS may end in front of us.
 /// - All else is refused with 403, `null` (sandboxed frames, local files) included.
 ///
+/// A server that knows its [public origin](Self::with_public_origin) compares with that, and `Host` does not matter.
+///
 /// ```
 /// use sotong_proto::handshake::OriginPolicy;
 ///
@@ -32,6 +34,8 @@ use super::request::Request;
 pub struct OriginPolicy {
     scope: Scope,
     hosts: HostPolicy,
+    /// The server's own origins, if it was told; in lower case, without default ports.
+    public: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +69,25 @@ impl OriginPolicy {
         Ok(self)
     }
 
+    /// Tells the origin of this server's own pages, as browsers see it: `https://chat.example.com`. May be told more
+    /// than once.
+    ///
+    /// Behind a proxy neither the scheme nor `Host` needs to be what the browser sees. Once it is told, the server's
+    /// own pages are those of this very origin, scheme, host and port; `Host` is not compared any more, so pages that
+    /// reach the server by another name or address need [`with_allowed_origin`](Self::with_allowed_origin).
+    ///
+    /// # Errors
+    /// When `origin` is not an origin of web pages, `http` or `https`.
+    pub fn with_public_origin(mut self, origin: &str) -> Result<Self, PolicyError> {
+        match Origin::parse(origin).filter(|_| !origin.contains('*')) {
+            Some(parsed @ Origin::Tuple { scheme, .. }) if is_web(scheme) => {
+                self.public.push(parsed.to_string());
+                Ok(self)
+            }
+            _ => Err(PolicyError::Origin { origin: origin.to_owned() }),
+        }
+    }
+
     /// Tells a name that this server goes by: see [`HostPolicy::with_allowed_host`].
     ///
     /// # Errors
@@ -79,6 +102,22 @@ impl OriginPolicy {
     /// # Errors
     /// 403, whose body says which origin or host it was and which option would let it in.
     pub fn check(&self, request: &Request) -> Result<(), Refusal> {
+        self.check_seen_as(request, None, None)
+    }
+
+    /// Judges a request that came through a proxy which is trusted to say how the client asked for it: under which
+    /// `host` (name and port, as in `Host`), and by which `scheme`, `http` or `https`. `None`: it does not say.
+    ///
+    /// Where the scheme is known, pages of the other one are not the server's own.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_seen_as(
+        &self,
+        request: &Request,
+        host: Option<&str>,
+        scheme: Option<&str>,
+    ) -> Result<(), Refusal> {
         let Scope::Allowed(allowed) = &self.scope else { return Ok(()) };
         let Some(written) = request.origin() else { return Ok(()) };
         let refused = || {
@@ -92,11 +131,11 @@ impl OriginPolicy {
         };
         let origin = Origin::parse(written).ok_or_else(refused)?;
         let normal = origin.to_string();
-        if allowed.contains(&normal) {
+        if allowed.contains(&normal) || self.public.contains(&normal) {
             return Ok(());
         }
-        let host = Authority::parse(request.host()).ok_or_else(refused)?;
-        if !origin.is_of(&host) {
+        let host = Authority::parse(host.unwrap_or(request.host())).ok_or_else(refused)?;
+        if !self.public.is_empty() || !origin.is_of(&host, scheme) {
             return Err(refused());
         }
         if self.hosts.allows(host) {
@@ -155,7 +194,7 @@ impl HostPolicy {
 
 /// Ways to switch protection off. Each says what it costs.
 pub mod danger {
-    use super::{HostPolicy, OriginPolicy, Scope};
+    use super::{OriginPolicy, Scope};
 
     /// Lets every page of every site connect.
     ///
@@ -163,7 +202,7 @@ pub mod danger {
     /// cookies and nothing that only this network may see, or when each connection proves itself with a token that
     /// other sites cannot have.
     pub fn any_origin() -> OriginPolicy {
-        OriginPolicy { scope: Scope::Any, hosts: HostPolicy::default() }
+        OriginPolicy { scope: Scope::Any, ..OriginPolicy::default() }
     }
 }
 
@@ -220,12 +259,13 @@ impl<'a> Origin<'a> {
         Some(Origin::Tuple { scheme, authority: Authority::parse(authority)? })
     }
 
-    /// Whether pages of this origin come from `host`.
-    fn is_of(&self, host: &Authority<'_>) -> bool {
+    /// Whether pages of this origin come from `host`, by `wanted` if that is known.
+    fn is_of(&self, host: &Authority<'_>, wanted: Option<&str>) -> bool {
         match self {
             Origin::Null => false,
             Origin::Tuple { scheme, authority } => {
                 is_web(scheme)
+                    && wanted.is_none_or(|wanted| scheme.eq_ignore_ascii_case(wanted))
                     && authority.host.eq_ignore_ascii_case(host.host)
                     && authority.port_beyond_default(scheme) == host.port_beyond_default(scheme)
             }
