@@ -16,9 +16,10 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// How long a peer may take for the handshake, from the first moment of the connection. Default: 10 seconds.
+    /// How long a peer may take for the handshake: a client from the first moment of the connection, a server from
+    /// the moment that it is asked. Default: 10 seconds.
     ///
-    /// Answered with 408. Without it, connections that never say anything fill the table of open files
+    /// A client is answered with 408. Without it, connections that never say anything fill the table of open files
     /// ("slowloris"). Raise it only for peers behind very slow links.
     pub handshake_timeout: Duration,
     /// The longest request line, in bytes. Default: 8 KiB, as common web servers have it.
@@ -26,14 +27,14 @@ pub struct Config {
     /// Answered with 414. Tokens in a query need some room; more invites a peer to make us keep what we do not
     /// want.
     pub request_line_bytes_max: usize,
-    /// The largest request head (request line and headers), in bytes. Default: 16 KiB.
+    /// The largest head (request or status line, and headers), in bytes. Default: 16 KiB.
     ///
-    /// Answered with 431. Until the head is complete it is kept, so this is what a peer that has not yet said who
+    /// A request is answered with 431, a response fails the handshake. Until the head is complete it is kept, so this is what a peer that has not yet said who
     /// it is may cost. Cookies are what makes heads large.
     pub head_bytes_max: usize,
-    /// The most header lines in a request. Default: 64.
+    /// The most header lines in a request or a response. Default: 64.
     ///
-    /// Answered with 431. Browsers send about 15. Many headers broke other implementations (CVE-2024-37890).
+    /// A request is answered with 431, a response fails the handshake. Browsers send about 15. Many headers broke other implementations (CVE-2024-37890).
     pub headers_max: usize,
 
     /// The largest message, in bytes of payload, of all its fragments together. Default: 1 MiB. `u64::MAX`: no

@@ -32,7 +32,7 @@
 //!
 //! | to | use |
 //! | --- | --- |
-//! | answer a handshake | [`handshake`] |
+//! | ask for a WebSocket, or answer who asks | [`handshake`] |
 //! | read | [`Connection::receive`], [`Received::next`], [`Event`] |
 //! | write | [`Outbox`] |
 //! | set limits and deadlines | [`Config`] |

@@ -1,9 +1,8 @@
 //! What a complete request head asks for, by the rules of RFC 6455, section 4.2.1.
 
-use httparse::Header;
-
 use super::authority::Authority;
 use super::extensions;
+use super::fields::Fields;
 use super::header::{is_token, list};
 use super::key::Key;
 use super::refusal::{Refusal, Shown};
@@ -82,33 +81,9 @@ fn malformed(head: &[u8], error: httparse::Error) -> Refusal {
     }
 }
 
-/// The header lines of a request, with the questions that a handshake asks about them.
-struct Fields<'a>(&'a [Header<'a>]);
-
+/// The rules for each header of a request.
 impl<'a> Fields<'a> {
-    fn all(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        self.0.iter().map(|header| (header.name, header.value))
-    }
-
-    fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.all().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-
-    /// Whether the list in all lines of that name has an element that `is_it`.
-    fn lists(&self, name: &str, is_it: impl Fn(&[u8]) -> bool) -> bool {
-        self.values(name).flat_map(list).any(is_it)
-    }
-
     /// The value of a header that must not come twice.
-    fn once(&self, name: &str) -> Result<Option<&'a [u8]>, Refusal> {
-        let mut values = self.values(name);
-        let value = values.next();
-        if values.next().is_some() {
-            return Err(Refusal::bad_request(format_args!("header {name} came more than once")));
-        }
-        Ok(value)
-    }
-
     /// RFC 9112, section 3.2: exactly one, and well-formed.
     fn check_host(&self) -> Result<(), Refusal> {
         let Some(host) = self.once("Host")? else {

@@ -1,22 +1,41 @@
-//! Where a request head ends, found in pieces of any size, with every limit on it.
+//! Where the head of a request or a response ends, found in pieces of any size, with every limit on it.
 
 use memchr::memchr3;
 
 use super::header::is_token_byte;
-use super::refusal::Refusal;
 use crate::Config;
 
 /// The limits of [`Config`] that concern the head.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    request_line_bytes_max: usize,
+    start_line_bytes_max: usize,
     head_bytes_max: usize,
     headers_max: usize,
 }
 
-/// Finds the end of a request head and looks at each byte once, however the bytes are cut.
+/// What is wrong with a head, told at the first byte that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HeadFault {
+    /// The first line does not begin as one of HTTP does.
+    NotHttp,
+    /// Empty lines where the first line should be.
+    Blank,
+    BareCr,
+    BareLf,
+    Nul,
+    /// A header line that begins with a space (obs-fold).
+    Folded,
+    /// The start line has more than so many bytes.
+    StartLineBytes(usize),
+    /// The head has more than so many bytes.
+    HeadBytes(usize),
+    /// The head has more than so many header lines.
+    Headers(usize),
+}
+
+/// Finds the end of a head and looks at each byte once, however the bytes are cut.
 ///
-/// It refuses at the first byte that breaks a limit or the shape of a head, so neither memory nor work grows past
+/// It stops at the first byte that breaks a limit or the shape of a head, so neither memory nor work grows past
 /// the limits. The *contents* of the lines are judged later, once, by `httparse`.
 ///
 /// Stricter than `httparse` and than RFC 9112 demands: section 2.2 lets a recipient take a bare LF for a line end.
@@ -37,23 +56,41 @@ enum Line {
     Request,
     /// The request line, after one empty line that is ignored (RFC 9112, section 2.2).
     RequestAfterBlank,
+    Status,
     Header,
 }
 
+/// How every status line begins whose HTTP we understand (RFC 9112, section 2.3).
+const STATUS_LINE_START: &[u8] = b"HTTP/1.";
+
 impl HeadScanner {
-    pub(super) fn new(config: &Config) -> Self {
-        HeadScanner {
-            limits: Limits {
-                request_line_bytes_max: config.request_line_bytes_max.min(config.head_bytes_max),
-                head_bytes_max: config.head_bytes_max,
-                headers_max: config.headers_max,
-            },
-            line: Line::Request,
-            line_bytes: 0,
-            head_bytes: 0,
-            headers: 0,
-            after_cr: false,
-        }
+    /// For a request head.
+    pub(super) fn request(config: &Config) -> Self {
+        let limits = Limits {
+            start_line_bytes_max: config.request_line_bytes_max.min(config.head_bytes_max),
+            head_bytes_max: config.head_bytes_max,
+            headers_max: config.headers_max,
+        };
+        Self::new(Line::Request, limits)
+    }
+
+    /// For a response head. Its status line may be as long as the head.
+    pub(super) fn response(config: &Config) -> Self {
+        let limits = Limits {
+            start_line_bytes_max: config.head_bytes_max,
+            head_bytes_max: config.head_bytes_max,
+            headers_max: config.headers_max,
+        };
+        Self::new(Line::Status, limits)
+    }
+
+    fn new(line: Line, limits: Limits) -> Self {
+        HeadScanner { limits, line, line_bytes: 0, head_bytes: 0, headers: 0, after_cr: false }
+    }
+
+    /// Makes ready for another response head, by the same limits.
+    pub(super) fn restart(&mut self) {
+        *self = Self::new(Line::Status, self.limits);
     }
 
     /// How many header lines have begun so far.
@@ -62,7 +99,7 @@ impl HeadScanner {
     }
 
     /// Takes the next bytes. `Some(n)`: the head ends after the first `n` of them; `None`: it goes on.
-    pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadFault> {
         let mut position = 0;
         while position < bytes.len() {
             let left = self.limits.head_bytes_max.saturating_sub(self.head_bytes);
@@ -73,7 +110,7 @@ impl HeadScanner {
 
             if self.after_cr {
                 if first != b'\n' {
-                    return Err(Refusal::bad_request("a CR without an LF in the request head"));
+                    return Err(HeadFault::BareCr);
                 }
                 self.after_cr = false;
                 position += self.pass(1);
@@ -85,7 +122,7 @@ impl HeadScanner {
 
             let run = memchr3(b'\r', b'\n', 0, window).unwrap_or(window.len());
             if run > 0 {
-                self.text(first, run)?;
+                self.text(&window[..run])?;
                 position += self.pass(run);
             }
             match window.get(run) {
@@ -95,9 +132,9 @@ impl HeadScanner {
                     position += self.pass(1);
                 }
                 Some(b'\n') => {
-                    return Err(Refusal::bad_request("an LF without a CR in the request head"));
+                    return Err(HeadFault::BareLf);
                 }
-                Some(_) => return Err(Refusal::bad_request("a NUL byte in the request head")),
+                Some(_) => return Err(HeadFault::Nul),
             }
         }
         Ok(None)
@@ -110,60 +147,59 @@ impl HeadScanner {
         bytes
     }
 
-    /// `run` bytes that are part of a line, the first of them `first`.
-    fn text(&mut self, first: u8, run: usize) -> Result<(), Refusal> {
+    /// A `run` of at least one byte that is part of a line.
+    fn text(&mut self, run: &[u8]) -> Result<(), HeadFault> {
         let begins = self.line_bytes == 0;
-        self.line_bytes += run;
-        if self.line != Line::Header {
-            if begins && !is_token_byte(first) {
-                return Err(Refusal::bad_request(
-                    "these bytes are not the start of an HTTP request (is this TLS on a port that speaks plain HTTP?)",
-                ));
+        let first = run[0];
+        match self.line {
+            Line::Request | Line::RequestAfterBlank if begins && !is_token_byte(first) => {
+                return Err(HeadFault::NotHttp);
             }
-            if self.line_bytes > self.limits.request_line_bytes_max {
-                return Err(self.too_large());
+            Line::Status => {
+                let expected = STATUS_LINE_START.get(self.line_bytes..).unwrap_or_default();
+                if expected.iter().zip(run).any(|(expected, byte)| expected != byte) {
+                    return Err(HeadFault::NotHttp);
+                }
             }
-        } else if begins {
-            // RFC 9112, section 5.2: a server MUST reject a folded line or replace the fold; we reject.
-            if matches!(first, b' ' | b'\t') {
-                return Err(Refusal::bad_request("a header line that begins with a space (obs-fold)"));
+            // RFC 9112, section 5.2: a server MUST reject a folded line or replace the fold, a client must replace
+            // it; we reject. Nobody has a reason to send one, unless two parsers are to disagree.
+            Line::Header if begins && matches!(first, b' ' | b'\t') => return Err(HeadFault::Folded),
+            Line::Header if begins => {
+                if self.headers >= self.limits.headers_max {
+                    return Err(HeadFault::Headers(self.limits.headers_max));
+                }
+                self.headers += 1;
             }
-            if self.headers >= self.limits.headers_max {
-                let allowed = self.limits.headers_max;
-                return Err(Refusal::head_too_large(format_args!(
-                    "more than headers_max = {allowed} header lines"
-                )));
-            }
-            self.headers += 1;
+            _ => {}
+        }
+        self.line_bytes += run.len();
+        if self.line != Line::Header && self.line_bytes > self.limits.start_line_bytes_max {
+            return Err(self.too_large());
         }
         Ok(())
     }
 
     /// A line has ended. `true`: it was the empty line that ends the head.
-    fn end_line(&mut self) -> Result<bool, Refusal> {
+    fn end_line(&mut self) -> Result<bool, HeadFault> {
         let empty = self.line_bytes == 0;
         self.line_bytes = 0;
         match (self.line, empty) {
             (Line::Header, true) => return Ok(true),
             (Line::Header, false) => {}
             (Line::Request, true) => self.line = Line::RequestAfterBlank,
-            (Line::RequestAfterBlank, true) => {
-                return Err(Refusal::bad_request("empty lines instead of a request line"));
-            }
-            (Line::Request | Line::RequestAfterBlank, false) => self.line = Line::Header,
+            (Line::RequestAfterBlank | Line::Status, true) => return Err(HeadFault::Blank),
+            (Line::Request | Line::RequestAfterBlank | Line::Status, false) => self.line = Line::Header,
         }
         Ok(false)
     }
 
-    fn too_large(&self) -> Refusal {
-        if self.line == Line::Header {
-            let allowed = self.limits.head_bytes_max;
-            Refusal::head_too_large(format_args!(
-                "a request head of more than head_bytes_max = {allowed} bytes"
-            ))
-        } else {
+    fn too_large(&self) -> HeadFault {
+        match self.line {
             // As long as we are in the request line, it is the line that is too long, whichever limit it met.
-            Refusal::request_line_too_long(self.limits.request_line_bytes_max)
+            Line::Request | Line::RequestAfterBlank => {
+                HeadFault::StartLineBytes(self.limits.start_line_bytes_max)
+            }
+            Line::Status | Line::Header => HeadFault::HeadBytes(self.limits.head_bytes_max),
         }
     }
 }
@@ -171,9 +207,10 @@ impl HeadScanner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handshake::refusal::Refusal;
 
     fn scan(config: &Config, head: &[u8]) -> Result<Option<usize>, u16> {
-        HeadScanner::new(config).scan(head).map_err(|refusal| refusal.status())
+        HeadScanner::request(config).scan(head).map_err(|fault| Refusal::from(fault).status())
     }
 
     #[test]

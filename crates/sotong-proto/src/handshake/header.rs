@@ -1,4 +1,4 @@
-//! The syntax of header fields: tokens, lists, and what may be sent in a response.
+//! The syntax of header fields: tokens, lists, and what an application may have sent.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// `text` without the spaces and tabs around it (OWS, RFC 9110, section 5.6.3).
-fn trim(mut text: &[u8]) -> &[u8] {
+pub(super) fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = text {
         text = rest;
     }
@@ -33,8 +33,9 @@ fn trim(mut text: &[u8]) -> &[u8] {
 
 /// A header field that the application asked us to send and that we do not send.
 ///
-/// Everything that is written into a response is checked, because a line break in a value that comes from
-/// elsewhere would let that elsewhere write headers, or a whole response, of its own (response splitting).
+/// Everything that is written into a request or a response is checked, because a line break in a value that comes
+/// from elsewhere would let that elsewhere write headers, or a whole response, of its own (response splitting;
+/// CVE-2020-35678, CVE-2026-1527).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeaderError {
@@ -49,7 +50,7 @@ pub enum HeaderError {
         name: String,
     },
     /// The handshake itself writes this field, or must not carry it: `Upgrade`, `Connection`, `Content-Length`,
-    /// `Transfer-Encoding` and whatever begins with `Sec-WebSocket-`.
+    /// `Transfer-Encoding`, whatever begins with `Sec-WebSocket-`, and in a request `Host`.
     Managed {
         /// The name as it was given.
         name: String,
@@ -59,13 +60,19 @@ pub enum HeaderError {
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HeaderError::Name { name } => write!(f, "header name {name:?} is not a token"),
-            HeaderError::Value { name } => {
-                write!(f, "the value of header {name:?} holds a control character")
-            }
-            HeaderError::Managed { name } => {
-                write!(f, "header {name:?} is written by the handshake and cannot be set")
-            }
+            HeaderError::Name { name } => write!(
+                f,
+                "header name {name:?} is not a token: allowed are letters, digits and any of !#$%&'*+-.^_`|~"
+            ),
+            // Not the value itself: it may be a password with a line break at its end.
+            HeaderError::Value { name } => write!(
+                f,
+                "the value of header {name:?} holds a control character (a line break at its end?); allowed are all others, and tabs"
+            ),
+            HeaderError::Managed { name } => write!(
+                f,
+                "header {name:?} is written by the handshake; allowed is any but Upgrade, Connection, Content-Length, Transfer-Encoding, Sec-WebSocket-* and, in a request, Host"
+            ),
         }
     }
 }
@@ -74,9 +81,9 @@ impl std::error::Error for HeaderError {}
 
 /// Header fields that may go out: each was checked when it came in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct ResponseHeaders(Vec<(String, String)>);
+pub(super) struct SentHeaders(Vec<(String, String)>);
 
-impl ResponseHeaders {
+impl SentHeaders {
     /// # Errors
     /// When the field may not be sent; then nothing was added.
     pub(super) fn add(&mut self, name: String, value: String) -> Result<(), HeaderError> {
@@ -108,7 +115,7 @@ impl ResponseHeaders {
     }
 }
 
-/// Writes a field that is known to be fit: ours, or checked by [`ResponseHeaders::add`].
+/// Writes a field that is known to be fit: ours, or checked by [`SentHeaders::add`].
 pub(super) fn write_field(response: &mut Vec<u8>, name: &str, value: &str) {
     for part in [name, ": ", value, "\r\n"] {
         response.extend_from_slice(part.as_bytes());
@@ -146,7 +153,7 @@ mod tests {
 
     #[test]
     fn fields_that_could_split_the_response_are_refused() {
-        let mut headers = ResponseHeaders::default();
+        let mut headers = SentHeaders::default();
         let mut add = |name: &str, value: &str| headers.add(name.into(), value.into());
         for value in ["a\r\nB: c", "a\nb", "a\rb", "a\0b", "\x1b", "\x7f"] {
             assert_eq!(add("X-A", value), Err(HeaderError::Value { name: "X-A".into() }), "{value:?}");

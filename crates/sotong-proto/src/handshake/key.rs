@@ -31,6 +31,19 @@ impl Key {
         }
     }
 
+    /// The key that a client sends.
+    pub(super) fn from_nonce(nonce: [u8; 16]) -> Self {
+        let mut key = [0; 24];
+        let written = STANDARD.encode_slice(nonce, &mut key);
+        debug_assert_eq!(written, Ok(24), "16 bytes are 24 characters");
+        Key(key)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        // Base64 is ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
     /// The value of `Sec-WebSocket-Accept`.
     pub(super) fn accept(&self) -> String {
         let mut hash = Sha1::new();
@@ -48,6 +61,8 @@ mod tests {
     fn a9_accept_of_the_rfc() {
         let key = Key::parse(b"dGhlIHNhbXBsZSBub25jZQ==").expect("the key of the RFC");
         assert_eq!(key.accept(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(Key::from_nonce(*b"the sample nonce"), key);
+        assert_eq!(key.as_str(), "dGhlIHNhbXBsZSBub25jZQ==");
     }
 
     #[test]

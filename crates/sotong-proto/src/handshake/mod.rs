@@ -1,4 +1,6 @@
-//! The opening handshake of the server over HTTP/1.1 (RFC 6455, section 4.2): bytes in, bytes out.
+//! The opening handshake over HTTP/1.1 (RFC 6455, section 4): bytes in, bytes out.
+//!
+//! # The server
 //!
 //! A [`ServerHandshake`] eats what a peer sends until one of three things is known: it asks for a WebSocket (an
 //! [`Offer`], which the application accepts or refuses), it asks for something else (a page), or it is refused.
@@ -11,12 +13,13 @@
 //!                 │                              └▶ refuse ─▶ bytes
 //!                 ├─ head.rs        finds the end of the head, holds every limit, looks at each byte once
 //!                 ├─ demand.rs      one `httparse` call on the complete head, then the rules of section 4.2.1
+//!                 │    ├─ fields.rs       the header lines, and questions about them
 //!                 │    ├─ key.rs          Sec-WebSocket-Key and Sec-WebSocket-Accept
 //!                 │    ├─ target.rs       path and query, also of absolute-form targets
 //!                 │    ├─ authority.rs    `host:port`
 //!                 │    ├─ header.rs       tokens, lists, header fields that we send
 //!                 │    └─ extensions.rs   the elements of Sec-WebSocket-Extensions
-//!                 └─ request.rs     what stays of the request with the connection: one allocation
+//!                 └─ request.rs     what stays of the request with the connection: one allocation (lines.rs)
 //!   Request ──▶ OriginPolicy::check (policy.rs): who may connect; asked by the server before it accepts
 //! ```
 //!
@@ -43,22 +46,48 @@
 //! assert_eq!(accepted.early, b"\x81\x85early"); // frames that came with the head: feed them to the connection
 //! # Ok::<(), sotong_proto::handshake::AcceptError>(())
 //! ```
+//!
+//! # The client
+//!
+//! A [`ClientHandshake`] asks for what a [`ClientRequest`] says and eats the answer; it has an example.
+//!
+//! ```text
+//!   ClientRequest, nonce ──▶ ClientHandshake ──▶ request_bytes
+//!    (client_request.rs)      (client.rs) ▲  │
+//!                                  bytes ─┘  ├──▶ More         call `receive` again with what comes next
+//!                                            ├──▶ Established  { request, response, early }     (response.rs)
+//!                                            ├──▶ Refused      status, headers, start of the body  (body.rs)
+//!                                            └──▶ Failed       what the server did wrong  (response_error.rs)
+//!   head.rs, fields.rs, header.rs, key.rs, extensions.rs as above; answer.rs has the rules of section 4.1
+//! ```
 
+mod answer;
 mod authority;
+mod body;
+mod client;
+mod client_request;
 mod demand;
 mod extensions;
+mod fields;
 mod head;
 mod header;
 mod key;
+mod lines;
 mod policy;
 mod refusal;
 mod request;
+mod response;
+mod response_error;
 mod server;
 mod target;
 
+pub use client::{ClientHandshake, ClientProgress};
+pub use client_request::{ClientRequest, RequestError};
 pub use extensions::ExtensionOffer;
 pub use header::HeaderError;
 pub use policy::{HostPolicy, OriginPolicy, PolicyError, danger};
 pub use refusal::Refusal;
 pub use request::Request;
+pub use response::{RefusedResponse, Response};
+pub use response_error::ResponseError;
 pub use server::{Accept, AcceptError, Accepted, Offer, Progress, ServerHandshake};

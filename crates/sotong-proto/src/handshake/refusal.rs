@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::header::{HeaderError, ResponseHeaders, write_field};
+use super::fields::Repeated;
+use super::head::HeadFault;
+use super::header::{HeaderError, SentHeaders, write_field};
 
 /// An HTTP response instead of a WebSocket: a status and a line for the human who looks for the reason.
 ///
@@ -26,7 +28,7 @@ use super::header::{HeaderError, ResponseHeaders, write_field};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     status: u16,
-    headers: ResponseHeaders,
+    headers: SentHeaders,
     body: Cow<'static, str>,
 }
 
@@ -41,7 +43,7 @@ impl Refusal {
             300..=599 => status,
             _ => 500,
         };
-        Refusal { status, headers: ResponseHeaders::default(), body: body.into() }
+        Refusal { status, headers: SentHeaders::default(), body: body.into() }
     }
 
     /// 403: the request is understood and not allowed.
@@ -73,16 +75,6 @@ impl Refusal {
     /// 400, with one line that says what is wrong.
     pub(super) fn bad_request(reason: impl fmt::Display) -> Self {
         Self::line(400, reason)
-    }
-
-    /// 414: the request line is too long.
-    pub(super) fn request_line_too_long(allowed: usize) -> Self {
-        Self::line(414, format_args!("a request line of more than request_line_bytes_max = {allowed} bytes"))
-    }
-
-    /// 431: the head is too large or has too many lines.
-    pub(super) fn head_too_large(reason: impl fmt::Display) -> Self {
-        Self::line(431, reason)
     }
 
     /// A body of one line.
@@ -149,6 +141,43 @@ impl From<HeaderError> for Refusal {
     /// 500, so that `?` works in a hook. The peer is not told which header the application got wrong.
     fn from(_: HeaderError) -> Self {
         Refusal::line(500, "the server could not build its answer")
+    }
+}
+
+impl From<HeadFault> for Refusal {
+    fn from(fault: HeadFault) -> Self {
+        let reason = match fault {
+            HeadFault::NotHttp => {
+                "these bytes are not the start of an HTTP request (is this TLS on a port that speaks plain HTTP?)"
+            }
+            HeadFault::Blank => "empty lines instead of a request line",
+            HeadFault::BareCr => "a CR without an LF in the request head",
+            HeadFault::BareLf => "an LF without a CR in the request head",
+            HeadFault::Nul => "a NUL byte in the request head",
+            HeadFault::Folded => "a header line that begins with a space (obs-fold)",
+            HeadFault::StartLineBytes(max) => {
+                return Refusal::line(
+                    414,
+                    format_args!("a request line of more than request_line_bytes_max = {max} bytes"),
+                );
+            }
+            HeadFault::HeadBytes(max) => {
+                return Refusal::line(
+                    431,
+                    format_args!("a request head of more than head_bytes_max = {max} bytes"),
+                );
+            }
+            HeadFault::Headers(max) => {
+                return Refusal::line(431, format_args!("more than headers_max = {max} header lines"));
+            }
+        };
+        Refusal::bad_request(reason)
+    }
+}
+
+impl From<Repeated> for Refusal {
+    fn from(Repeated(name): Repeated) -> Self {
+        Refusal::bad_request(format_args!("header {name} came more than once"))
     }
 }
 

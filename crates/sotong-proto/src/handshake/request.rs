@@ -7,6 +7,7 @@ use memchr::memchr;
 
 use super::extensions::{self, ExtensionOffer};
 use super::header::list;
+use super::lines::{self, split_line, text};
 use super::target::Target;
 
 /// What the peer asked for: the target and the headers of the request that became (or wants to become) a WebSocket.
@@ -52,16 +53,7 @@ impl Request {
         lines.push(b'\n');
         lines.extend_from_slice(target.as_bytes());
         lines.push(b'\n');
-        for (name, value) in headers {
-            debug_assert!(memchr(b'\n', value).is_none());
-            if CONSUMED.iter().any(|consumed| name.eq_ignore_ascii_case(consumed)) {
-                continue;
-            }
-            lines.extend_from_slice(name.as_bytes());
-            lines.push(b':');
-            lines.extend_from_slice(value);
-            lines.push(b'\n');
-        }
+        lines::push_fields(&mut lines, headers, &CONSUMED);
         Request { lines: lines.into() }
     }
 
@@ -126,13 +118,8 @@ impl Request {
     /// space around them.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         let (_, rest) = split_line(&self.lines);
-        let (_, mut rest) = split_line(rest);
-        std::iter::from_fn(move || {
-            let (line, after) = split_line(rest);
-            rest = after;
-            let colon = memchr(b':', line)?;
-            Some((text(&line[..colon]), &line[colon + 1..]))
-        })
+        let (_, fields) = split_line(rest);
+        lines::fields(fields)
     }
 
     /// The sub-protocols that the peer offers, the one it likes most first.
@@ -180,16 +167,4 @@ impl fmt::Debug for Request {
             .field("protocol", &self.protocol())
             .finish()
     }
-}
-
-fn split_line(lines: &[u8]) -> (&[u8], &[u8]) {
-    match memchr(b'\n', lines) {
-        Some(end) => (&lines[..end], &lines[end + 1..]),
-        None => (lines, &[]),
-    }
-}
-
-/// For parts that were checked to be ASCII before they were kept.
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::demand::Demand;
 use super::head::HeadScanner;
-use super::header::{HeaderError, ResponseHeaders, write_field};
+use super::header::{HeaderError, SentHeaders, write_field};
 use super::key::Key;
 use super::refusal::Refusal;
 use super::request::Request;
@@ -47,7 +47,7 @@ impl ServerHandshake {
     /// Of `config` it uses `handshake_timeout`, `request_line_bytes_max`, `head_bytes_max` and `headers_max`.
     pub fn new(config: &Config, now: Time) -> Self {
         ServerHandshake {
-            scanner: HeadScanner::new(config),
+            scanner: HeadScanner::request(config),
             head: Vec::new(),
             deadline: now + config.handshake_timeout,
         }
@@ -75,7 +75,7 @@ impl ServerHandshake {
                 self.head.extend_from_slice(bytes);
                 return Progress::More(self);
             }
-            Err(refusal) => return Progress::Refused(refusal),
+            Err(fault) => return Progress::Refused(fault.into()),
         };
         let (last, early) = bytes.split_at(end);
         // Most heads come in one piece, and need no copy.
@@ -159,7 +159,7 @@ impl Offer {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accept {
     protocol: Option<String>,
-    headers: ResponseHeaders,
+    headers: SentHeaders,
 }
 
 impl Accept {
@@ -236,7 +236,7 @@ impl From<AcceptError> for Refusal {
 
 #[cfg(test)]
 thread_local! {
-    static LOOKED_AT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    pub(super) static LOOKED_AT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// Counts the bytes that are looked at, so that a test can show that their number is linear without a clock.
