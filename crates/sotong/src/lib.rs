@@ -1,4 +1,4 @@
-//! WebSocket for tokio: a server (and soon a client) that is strict, corks by itself and holds no memory when idle.
+//! WebSocket for tokio: a client and a server that are strict, cork by themselves and hold no memory when idle.
 //!
 //! A browser and a server keep one connection open, and both may speak at any time. In a page that is
 //! `new WebSocket(url)` with four events and two methods; here it is the same, in two forms.
@@ -27,6 +27,21 @@
 //!
 //! [`Events`] has `open`, `message`, `error` and `close`, called in order on borrowed payloads: the fastest form.
 //!
+//! # A client
+//!
+//! [`connect`] gives the same [`WebSocket`]; [`Client`] has the settings, and the event form.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut socket = sotong::connect("wss://example.com/chat").await?;
+//! socket.send("hello").await?;
+//! while let Some(message) = socket.recv().await? {
+//!     println!("{message:?}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What you get without asking
 //!
 //! - What answers one read leaves in one write; there is no `flush` to forget.
@@ -40,6 +55,7 @@
 //! | to | use |
 //! | --- | --- |
 //! | serve | [`Server`], [`Serve`], [`Handle`], [`Stats`] |
+//! | connect | [`connect`], [`Client`], [`ConnectTimeouts`], [`ConnectError`] |
 //! | receive and send in a loop | [`WebSocket`] |
 //! | be called | [`Events`] |
 //! | send from anywhere | [`Sender`] |
@@ -48,8 +64,15 @@
 //! | know how it ended | [`Closed`], [`Error`] |
 //!
 //! The protocol itself lives in [`sotong_proto`], without I/O.
+//!
+//! # Features
+//!
+//! | feature | default | what |
+//! | --- | --- | --- |
+//! | `tls` | on | `wss` on both ends: [`tls`], [`Server::with_tls`] |
 
 mod carrier;
+mod client;
 mod driver;
 mod error;
 mod established;
@@ -62,9 +85,12 @@ mod sender;
 mod server;
 mod socket;
 mod surroundings;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transport;
 
 pub use carrier::{Carrier, memory};
+pub use client::{Client, ConnectDeadline, ConnectError, ConnectStep, ConnectTimeouts, UrlError, connect};
 pub use error::{Error, SendError, TrySendError};
 pub use events::Events;
 pub use handler::Outcome;

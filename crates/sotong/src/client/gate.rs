@@ -1,0 +1,181 @@
+//! One connect at a time to one address (RFC 6455, section 4.1, 2).
+//!
+//! "If multiple connections to the same IP address are attempted simultaneously, the client MUST serialize them": so
+//! that whoever makes a program connect often (a page, a retry without a pause) cannot turn it against a server.
+//! The RFC speaks of the IP address and not of the port, and so do we. The addresses of a whole process count
+//! together; what nobody connects to takes no memory.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The process's gate.
+static GATE: LazyLock<Gate> = LazyLock::new(Gate::default);
+
+/// Lets one connect at a time through to each address.
+#[derive(Default)]
+struct Gate {
+    queues: Mutex<HashMap<IpAddr, Queue>>,
+}
+
+/// Who connects to one address, and who waits for that.
+struct Queue {
+    /// A single permit, given away in the order in which it was asked for.
+    turns: Arc<Semaphore>,
+    /// How many have the turn or wait for it. The queue goes with the last of them.
+    places: usize,
+}
+
+impl Gate {
+    fn queues(&self) -> MutexGuard<'_, HashMap<IpAddr, Queue>> {
+        // No panic comes between two changes that belong together.
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&'static self, address: IpAddr) -> (Place, Arc<Semaphore>) {
+        let mut queues = self.queues();
+        let queue =
+            queues.entry(address).or_insert_with(|| Queue { turns: Arc::new(Semaphore::new(1)), places: 0 });
+        queue.places += 1;
+        (Place { gate: self, address }, queue.turns.clone())
+    }
+}
+
+/// A place in a queue; given up when it is dropped.
+struct Place {
+    gate: &'static Gate,
+    address: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut queues = self.gate.queues();
+        if let Some(queue) = queues.get_mut(&self.address) {
+            queue.places -= 1;
+            if queue.places == 0 {
+                queues.remove(&self.address);
+                if queues.is_empty() {
+                    // A burst of connects to many addresses leaves nothing behind.
+                    queues.shrink_to_fit();
+                }
+            }
+        }
+    }
+}
+
+/// Nobody else in this process connects to that address while this value lives.
+pub(super) struct Turn {
+    // The order matters: who is next has the permit before the place is given up.
+    _permit: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// Waits for the turn to connect to `address`; first come, first served.
+///
+/// Dropped before it is ready, the place in the queue is given up, and nobody waits longer for it.
+pub(super) async fn turn(address: IpAddr) -> Turn {
+    turn_of(&GATE, address).await
+}
+
+async fn turn_of(gate: &'static Gate, address: IpAddr) -> Turn {
+    // `::ffff:192.0.2.1` is 192.0.2.1 by another name.
+    let (place, turns) = gate.join(address.to_canonical());
+    let permit = turns.acquire_owned().await.expect("the semaphore is never closed");
+    Turn { _permit: permit, _place: place }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    /// A gate of the test's own.
+    fn gate() -> &'static Gate {
+        Box::leak(Box::default())
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    async fn is_ready<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        let mut future = Some(future);
+        std::future::poll_fn(|context| {
+            let future = future.as_mut().expect("polled once");
+            Poll::Ready(match future.as_mut().poll(context) {
+                Poll::Ready(value) => Some(value),
+                Poll::Pending => None,
+            })
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn b6_one_at_a_time_for_each_address_in_order() {
+        let gate = gate();
+        let first = turn_of(gate, address("192.0.2.1")).await;
+        let mut second = pin!(turn_of(gate, address("192.0.2.1")));
+        let mut third = pin!(turn_of(gate, address("::ffff:192.0.2.1")));
+        assert!(is_ready(second.as_mut()).await.is_none());
+        assert!(is_ready(third.as_mut()).await.is_none());
+        let other = turn_of(gate, address("192.0.2.2")).await;
+        assert_eq!(gate.queues().len(), 2);
+        drop(first);
+        assert!(is_ready(third.as_mut()).await.is_none());
+        let second = is_ready(second.as_mut()).await.expect("it is its turn");
+        assert!(is_ready(third.as_mut()).await.is_none());
+        drop(second);
+        drop(is_ready(third.as_mut()).await.expect("it is its turn"));
+        drop(other);
+        assert_eq!(gate.queues().capacity(), 0);
+    }
+
+    #[tokio::test]
+    async fn b6_who_leaves_the_queue_holds_nobody_up() {
+        let gate = gate();
+        let first = turn_of(gate, address("::1")).await;
+        let mut last = Box::pin(turn_of(gate, address("::1")));
+        {
+            let mut leaving = Box::pin(turn_of(gate, address("::1")));
+            assert!(is_ready(leaving.as_mut()).await.is_none());
+            assert!(is_ready(last.as_mut()).await.is_none());
+            drop(first);
+            // Its turn has come, but it goes without having looked.
+        }
+        drop(is_ready(last.as_mut()).await.expect("it is its turn"));
+        assert_eq!(gate.queues().len(), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn b6_nothing_stays_when_thousands_come_and_go_on_two_threads() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let gate = gate();
+        let inside: &'static [AtomicUsize; 3] = Box::leak(Box::default());
+        let tasks: Vec<_> = (0..8)
+            .map(|task| {
+                tokio::spawn(async move {
+                    for round in 0..500usize {
+                        let number = (task + round) % 3;
+                        let mut turn = Box::pin(turn_of(gate, IpAddr::from([192, 0, 2, number as u8])));
+                        if round % 7 == 0 {
+                            // It goes again, whether its turn had come or not.
+                            drop(is_ready(turn.as_mut()).await);
+                            continue;
+                        }
+                        let _turn = turn.await;
+                        assert_eq!(inside[number].fetch_add(1, Ordering::SeqCst), 0);
+                        tokio::task::yield_now().await;
+                        inside[number].fetch_sub(1, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.expect("nobody met anybody inside");
+        }
+        assert_eq!(gate.queues().capacity(), 0);
+    }
+}
