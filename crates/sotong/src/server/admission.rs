@@ -71,10 +71,13 @@ impl Admission {
     }
 
     async fn handshake(&self, incoming: Incoming, clock: Arc<Clock>) -> io::Result<()> {
-        let Incoming { mut carrier, peer, read } = incoming;
+        let Incoming { carrier, peer, read } = incoming;
         carrier.set_nodelay()?;
+        // One deadline for TLS and HTTP together. Who is late with TLS is told nothing: there is no way yet.
         let handshake = ServerHandshake::new(&self.settings.config, clock.now());
         let deadline = clock.instant(handshake.deadline());
+        let secured = timeout_at(deadline, self.settings.secure.begin(carrier, read, &peer)).await??;
+        let Some((mut carrier, read)) = secured else { return Ok(()) };
         let refusal = match timeout_at(deadline, read_head(&mut carrier, handshake, read)).await {
             Ok(head) => match head? {
                 Head::WebSocket(offer) => match self.decide(offer, &peer) {
@@ -187,7 +190,7 @@ async fn read_head(
 
 /// Sends a refusal, then reads what is still on its way: closing on unread bytes would destroy the answer before
 /// the peer has read it.
-async fn refuse(mut carrier: Carrier, answer: &[u8]) -> io::Result<()> {
+pub(super) async fn refuse(mut carrier: Carrier, answer: &[u8]) -> io::Result<()> {
     write_all(&mut carrier, answer).await?;
     carrier.shutdown().await?;
     let mut rest = [0; 512];

@@ -11,6 +11,7 @@ mod admission;
 mod files;
 mod launch;
 mod listen;
+mod secure;
 mod serve;
 mod settings;
 mod worker;
@@ -29,6 +30,8 @@ use crate::carrier::Carrier;
 use crate::events::Events;
 use crate::handler::Outcome;
 use crate::socket::WebSocket;
+#[cfg(feature = "tls")]
+use crate::tls::ServerTls;
 use listen::Listener;
 pub use serve::{Handle, Serve, Stats};
 use settings::Settings;
@@ -117,6 +120,29 @@ impl Server {
     #[must_use]
     pub fn with_config(mut self, config: Config) -> Self {
         self.settings.config = Arc::new(config);
+        self
+    }
+
+    /// Speaks TLS on every connection, before HTTP: `wss://`. Default: none; then TLS has to end in front of the
+    /// server.
+    ///
+    /// [`handshake_timeout`](Config::handshake_timeout) is for TLS and HTTP together. Who speaks HTTP without TLS is
+    /// told so with a 400. What [`with_pages`](Self::with_pages) is given is what was inside TLS. Pages of an `http:`
+    /// origin are not the server's own any more.
+    ///
+    /// ```no_run
+    /// use sotong::tls::ServerTls;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let tls = ServerTls::from_pem_files("cert.pem", "key.pem")?;
+    /// let server = sotong::Server::bind("0.0.0.0:443").await?.with_tls(tls);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls(mut self, tls: ServerTls) -> Self {
+        self.settings.secure.tls = Some(tls);
         self
     }
 

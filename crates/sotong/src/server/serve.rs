@@ -131,6 +131,7 @@ impl Serve {
                 () = accept::accept(&server.listeners, &admission, destination) => {}
                 () = take_handed => {}
                 () = admission.budget.keep() => {}
+                () = admission.settings.secure.keep() => {}
                 () = stop => {}
             }
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sotong_proto::Config;
 use sotong_proto::handshake::{Accept, OriginPolicy, Refusal, Request};
 
+use super::secure::Secure;
 use crate::carrier::Carrier;
 
 type Hook = dyn Fn(&Request) -> Result<Accept, Refusal> + Send + Sync;
@@ -23,6 +24,7 @@ pub(super) struct Settings {
     pub(super) buffered_bytes_max: usize,
     pub(super) hook: Option<Arc<Hook>>,
     pub(super) pages: Option<Arc<Pages>>,
+    pub(super) secure: Secure,
 }
 
 impl Default for Settings {
@@ -36,6 +38,7 @@ impl Default for Settings {
             buffered_bytes_max: 1 << 30,
             hook: None,
             pages: None,
+            secure: Secure::default(),
         }
     }
 }
@@ -48,7 +51,7 @@ impl Settings {
         {
             return Err(Refusal::not_found(request.path()));
         }
-        self.origins.check(request)?;
+        self.origins.check_seen_as(request, None, self.secure.scheme())?;
         let mut accept = match &self.hook {
             Some(hook) => hook(request)?,
             None => Accept::default(),

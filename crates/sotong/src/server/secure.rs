@@ -1,0 +1,61 @@
+//! TLS below HTTP, if the server was given a certificate.
+
+use std::io;
+
+use super::admission::refuse;
+use crate::carrier::Carrier;
+use crate::peer::Peer;
+
+/// How the server speaks TLS. Without the feature `tls` it never does.
+#[derive(Debug, Default)]
+pub(super) struct Secure {
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<crate::tls::ServerTls>,
+}
+
+impl Secure {
+    /// How a browser names what we speak.
+    pub(super) fn scheme(&self) -> Option<&'static str> {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return Some("https");
+        }
+        // Behind a proxy it may be both.
+        None
+    }
+
+    /// The carrier to speak HTTP over, and what was read of it already. `None` if there is nobody to go on with.
+    pub(super) async fn begin(
+        &self,
+        carrier: Carrier,
+        read: Vec<u8>,
+        peer: &Peer,
+    ) -> io::Result<Option<(Carrier, Vec<u8>)>> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            use crate::tls::Accepted;
+            return match tls.accept(carrier, read).await {
+                Ok(Accepted::Tls(carrier)) => Ok(Some((carrier, Vec::new()))),
+                Ok(Accepted::Plain(carrier, answer)) => {
+                    tracing::debug!(%peer, "plain HTTP on a port of TLS; it was answered with 400");
+                    refuse(carrier, answer).await?;
+                    Ok(None)
+                }
+                Err(error) => {
+                    tracing::debug!(%peer, %error, "a TLS handshake failed");
+                    Ok(None)
+                }
+            };
+        }
+        Ok(Some((carrier, read)))
+    }
+
+    /// Looks after the certificate's files, for ever.
+    pub(super) async fn keep(&self) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            tls.keep().await;
+        }
+        std::future::pending().await
+    }
+}
