@@ -16,6 +16,13 @@ pub(super) enum Demand {
     Page,
 }
 
+/// The first line of a request of HTTP/1.
+pub(super) struct RequestLine<'a> {
+    pub(super) method: &'a str,
+    pub(super) target: &'a str,
+    pub(super) minor_version: u8,
+}
+
 impl Demand {
     /// Judges a head that ends with its empty line and holds `headers` header lines.
     pub(super) fn of(head: &[u8], headers: usize) -> Result<Demand, Refusal> {
@@ -28,8 +35,16 @@ impl Demand {
             Ok(httparse::Status::Partial) => return Err(Refusal::bad_request("a malformed request head")),
             Err(error) => return Err(malformed(head, error)),
         }
-        let fields = Fields(parsed.headers);
+        let line = RequestLine {
+            method: parsed.method.unwrap_or_default(),
+            target: parsed.path.unwrap_or_default(),
+            minor_version: parsed.version.unwrap_or_default(),
+        };
+        Demand::judge(&line, &Fields(parsed.headers))
+    }
 
+    /// Judges what was parsed, here or by somebody else's server. The one place where the rules are.
+    pub(super) fn judge(line: &RequestLine<'_>, fields: &Fields<'_>) -> Result<Demand, Refusal> {
         // RFC 9110, section 7.8: a server may ignore `Upgrade`, and does when it names nothing that it speaks.
         if !fields.lists("Upgrade", |protocol| protocol.eq_ignore_ascii_case(b"websocket")) {
             return Ok(Demand::Page);
@@ -37,20 +52,19 @@ impl Demand {
         // RFC 6455, section 4.2.1, 1: "An HTTP/1.1 or higher GET request". 505 would be about the major version
         // (RFC 9110, section 15.6.6), which we do speak. RFC 9110, section 7.8 has us ignore `Upgrade` in
         // HTTP/1.0; answering that the handshake is impossible obeys it and helps whoever configured a proxy.
-        if parsed.version != Some(1) {
+        if line.minor_version != 1 {
             return Err(Refusal::bad_request(
                 "a WebSocket handshake needs HTTP/1.1, this is HTTP/1.0 (is there a proxy that speaks HTTP/1.0 to us?)",
             ));
         }
-        let method = parsed.method.unwrap_or_default();
-        if method != "GET" {
+        if line.method != "GET" {
             // RFC 9110, section 9.3.2: no body in the answer to HEAD.
-            return Err(match method {
+            return Err(match line.method {
                 "HEAD" => Refusal::new(405, ""),
                 _ => Refusal::line(405, "a WebSocket handshake is a GET request"),
             });
         }
-        let target = parsed.path.unwrap_or_default();
+        let target = line.target;
         if Target::parse(target).is_none() {
             let shown = Shown(target.as_bytes());
             return Err(Refusal::bad_request(format_args!("{shown} is not a path or an http URL")));

@@ -19,6 +19,7 @@
 //!                 │    ├─ authority.rs    `host:port`
 //!                 │    ├─ header.rs       tokens, lists, header fields that we send
 //!                 │    └─ extensions.rs   the elements of Sec-WebSocket-Extensions
+//!                 ├─ parts.rs       the same rules for a request that somebody else's server has parsed
 //!                 └─ request.rs     what stays of the request with the connection: one allocation (lines.rs)
 //!   Request ──▶ OriginPolicy::check (policy.rs): who may connect; asked by the server before it accepts
 //! ```
@@ -73,6 +74,7 @@ mod head;
 mod header;
 mod key;
 mod lines;
+mod parts;
 mod policy;
 mod refusal;
 mod request;

@@ -99,9 +99,9 @@ impl ServerHandshake {
 #[derive(Debug)]
 #[must_use = "the peer waits for an answer"]
 pub struct Offer {
-    request: Request,
-    key: Key,
-    early: Vec<u8>,
+    pub(super) request: Request,
+    pub(super) key: Key,
+    pub(super) early: Vec<u8>,
 }
 
 impl Offer {
