@@ -101,7 +101,7 @@ pub use socket::{Receiver, WebSocket};
 /// Why the core gave a connection up: what [`Error::Peer`] holds.
 pub use sotong_proto::Error as PeerError;
 #[doc(no_inline)]
-pub use sotong_proto::handshake::{self, Accept, OriginPolicy, Refusal, Request};
+pub use sotong_proto::handshake::{self, Accept, OriginPolicy, Refusal, Request, Response};
 pub use sotong_proto::{
     Close, CloseCode, Closed, Config, Initiator, LimitError, Message, MessageRef, NonMinimalLengths,
     ProtocolError, Text, Timeout,
