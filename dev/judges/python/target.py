@@ -22,12 +22,13 @@ class Target:
         silence.start()
         line = self.process.stdout.readline()
         silence.cancel()
-        address = re.search(r"(ws|http)://(\S+?)/?$", line.strip())
+        address = re.search(r"(wss?|https?)://(\S+?)/?$", line.strip())
         if address is None:
             self.process.kill()
             self.process.wait()
             raise RuntimeError(f"{self.command}: the first line names no address: {line!r}")
-        self.url = f"ws://{address[2]}"
+        scheme = "wss" if address[1] in ("wss", "https") else "ws"
+        self.url = f"{scheme}://{address[2]}"
         self.host, _, port = address[2].rpartition(":")
         self.port = int(port)
         return self
