@@ -91,6 +91,11 @@ impl Carrier {
         }
     }
 
+    /// Whether it is a unix socket.
+    pub(crate) fn is_unix(&self) -> bool {
+        matches!(self.0, Kind::Unix(_))
+    }
+
     /// Answers are gathered by us; the kernel must not hold them back to gather more (Nagle).
     pub(crate) fn set_nodelay(&self) -> io::Result<()> {
         match &self.0 {

@@ -60,6 +60,7 @@
 //! | be called | [`Events`] |
 //! | send from anywhere | [`Sender`] |
 //! | set limits and deadlines | [`Config`] |
+//! | stand behind a proxy | [`Server::with_trusted_proxies`], [`ForwardedHeader`], [`ProxyProtocol`], [`ProxyError`] |
 //! | see, accept and refuse requests | [`Request`], [`Accept`], [`Refusal`], [`handshake`] |
 //! | know how it ended | [`Closed`], [`Error`] |
 //!
@@ -70,6 +71,7 @@
 //! | feature | default | what |
 //! | --- | --- | --- |
 //! | `tls` | on | `wss` on both ends: [`tls`], [`Server::with_tls`] |
+//! | `metrics` | off | counters and gauges, told to the facade of the crate `metrics` |
 
 mod carrier;
 mod client;
@@ -79,6 +81,7 @@ mod established;
 mod events;
 mod handler;
 mod live;
+mod metrics;
 mod outgoing;
 mod peer;
 mod sender;
@@ -96,7 +99,7 @@ pub use events::Events;
 pub use handler::Outcome;
 pub use outgoing::Outgoing;
 pub use sender::Sender;
-pub use server::{Handle, Serve, Server, Stats};
+pub use server::{ForwardedHeader, Handle, ProxyError, ProxyProtocol, Serve, Server, Stats};
 pub use socket::{Receiver, WebSocket};
 /// Why the core gave a connection up: what [`Error::Peer`] holds.
 pub use sotong_proto::Error as PeerError;
@@ -104,7 +107,7 @@ pub use sotong_proto::Error as PeerError;
 pub use sotong_proto::handshake::{self, Accept, OriginPolicy, Refusal, Request, Response};
 pub use sotong_proto::{
     Close, CloseCode, Closed, Config, Initiator, LimitError, Message, MessageRef, NonMinimalLengths,
-    ProtocolError, Text, Timeout,
+    ProtocolError, Rate, Text, Timeout,
 };
 
 /// The README's snippets compile.

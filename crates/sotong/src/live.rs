@@ -1,5 +1,6 @@
 //! Counts what is alive, to limit it and to wait for its end.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,7 +19,7 @@ impl Live {
         let entered = self
             .count
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < max).then_some(count + 1));
-        entered.is_ok().then(|| Guard(self.clone()))
+        entered.is_ok().then(|| Guard { live: self.clone(), keeps: None })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -39,12 +40,24 @@ impl Live {
 
 /// One live thing.
 #[derive(Debug)]
-pub(crate) struct Guard(Arc<Live>);
+pub(crate) struct Guard {
+    live: Arc<Live>,
+    keeps: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Guard {
+    /// Keeps something else for as long.
+    pub(crate) fn keeping(mut self, kept: impl Any + Send + Sync) -> Guard {
+        self.keeps = Some(Box::new(kept));
+        self
+    }
+}
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.none_left.notify_waiters();
+        self.keeps = None;
+        if self.live.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.live.none_left.notify_waiters();
         }
     }
 }

@@ -23,6 +23,12 @@ impl Peer {
         Peer { id: LAST.fetch_add(1, Ordering::Relaxed) + 1, addr, client: None }
     }
 
+    /// The address is only a proxy's; this is for whom it comes.
+    pub(crate) fn set_client(&mut self, client: IpAddr) {
+        let is_other = self.addr.is_none_or(|addr| addr.ip() != client);
+        self.client = is_other.then(|| Box::new(client));
+    }
+
     /// The address that stands for the person behind the connection.
     pub(crate) fn client_ip(&self) -> Option<IpAddr> {
         self.client.as_deref().copied().or_else(|| self.addr.map(|addr| addr.ip()))

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
+use super::clients::{Arrival, Clients};
 use super::launch::{Launch, Start};
 use super::settings::Settings;
 use crate::carrier::Carrier;
@@ -29,6 +30,7 @@ const REFUSED_AT_ONCE_MIN: usize = 64;
 /// Everything that admits connections shares this.
 pub(super) struct Admission {
     pub(super) settings: Settings,
+    pub(super) clients: Clients,
     pub(super) launch: Box<dyn Launch>,
     pub(super) connections: Arc<Live>,
     pub(super) budget: Arc<Budget>,
@@ -71,16 +73,19 @@ impl Admission {
     }
 
     async fn handshake(&self, incoming: Incoming, clock: Arc<Clock>) -> io::Result<()> {
-        let Incoming { carrier, peer, read } = incoming;
+        let Incoming { mut carrier, mut peer, mut read } = incoming;
         carrier.set_nodelay()?;
-        // One deadline for TLS and HTTP together. Who is late with TLS is told nothing: there is no way yet.
+        // One deadline for all that comes before there is a WebSocket. Who is late before HTTP is told nothing: there
+        // is no way yet.
         let handshake = ServerHandshake::new(&self.settings.config, clock.now());
         let deadline = clock.instant(handshake.deadline());
+        let arrive = self.clients.arrive(&mut carrier, &mut peer, &mut read);
+        let Some(mut arrival) = timeout_at(deadline, arrive).await?? else { return Ok(()) };
         let secured = timeout_at(deadline, self.settings.secure.begin(carrier, read, &peer)).await??;
         let Some((mut carrier, read)) = secured else { return Ok(()) };
         let refusal = match timeout_at(deadline, read_head(&mut carrier, handshake, read)).await {
             Ok(head) => match head? {
-                Head::WebSocket(offer) => match self.decide(offer, &peer) {
+                Head::WebSocket(offer) => match self.decide(offer, &mut peer, &mut arrival) {
                     Ok(decided) => {
                         let write = write_all(&mut carrier, &decided.accepted.response);
                         timeout_at(deadline, write).await??;
@@ -89,6 +94,7 @@ impl Admission {
                     }
                     Err(refusal) => refusal,
                 },
+                Head::Page(_) if let Some(too_many) = arrival.too_many => too_many.refusal(),
                 Head::Page(read) => match &self.settings.pages {
                     Some(pages) => {
                         pages(carrier, read, peer.addr).await;
@@ -107,12 +113,13 @@ impl Admission {
     }
 
     /// All decisions about an offer.
-    fn decide(&self, offer: Offer, peer: &Peer) -> Result<Decided, Refusal> {
+    fn decide(&self, offer: Offer, peer: &mut Peer, arrival: &mut Arrival) -> Result<Decided, Refusal> {
         let request = offer.request();
+        let claims = self.clients.introduce(arrival, request, peer)?;
         let max = self.settings.connections_max;
         // The hook and the factory are the application's. What panics there is this request's loss only.
         let decided = catch_unwind(AssertUnwindSafe(|| {
-            let accept = self.settings.decide(request)?;
+            let accept = self.settings.decide(request, &claims)?;
             if self.budget.is_tight() {
                 let max = self.settings.buffered_bytes_max;
                 return Err(Refusal::new(
@@ -127,6 +134,10 @@ impl Admission {
             tracing::error!(%peer, "the server's hook or factory panicked; the request is refused with 500");
             Err(Refusal::new(500, "internal error\n"))
         })?;
+        let guard = match arrival.place.take() {
+            Some(place) => guard.keeping(place),
+            None => guard,
+        };
         let accepted = offer.accept(accept).map_err(|error| {
             tracing::error!(%peer, %error, "the server's hook accepted a request in a way that cannot be answered");
             Refusal::from(error)

@@ -8,9 +8,14 @@
 
 mod accept;
 mod admission;
+mod clients;
 mod files;
+mod forwarded;
 mod launch;
 mod listen;
+mod proxies;
+mod proxy_protocol;
+mod rates;
 mod secure;
 mod serve;
 mod settings;
@@ -23,7 +28,7 @@ use std::sync::Arc;
 
 use tokio::net::{TcpListener, ToSocketAddrs};
 
-use sotong_proto::Config;
+use sotong_proto::{Config, Rate};
 use sotong_proto::handshake::{Accept, OriginPolicy, PolicyError, Refusal, Request};
 
 use crate::carrier::Carrier;
@@ -33,6 +38,8 @@ use crate::socket::WebSocket;
 #[cfg(feature = "tls")]
 use crate::tls::ServerTls;
 use listen::Listener;
+pub use proxies::{ForwardedHeader, ProxyError};
+pub use proxy_protocol::ProxyProtocol;
 pub use serve::{Handle, Serve, Stats};
 use settings::Settings;
 
@@ -195,6 +202,111 @@ impl Server {
     #[must_use]
     pub fn with_origin_policy(mut self, policy: OriginPolicy) -> Self {
         self.settings.origins = policy;
+        self
+    }
+
+    /// The origin under which browsers know this server's own pages: `https://chat.example.com`. May be told more than
+    /// once.
+    ///
+    /// Behind a proxy that ends TLS or writes a `Host` of its own, the server cannot see that. Once it is told, pages
+    /// of this very origin (scheme, name and port) are the server's own, and `Host` is not compared any more; pages
+    /// that reach it otherwise, as `http://127.0.0.1:8000` on the same machine, need
+    /// [`with_allowed_origins`](Self::with_allowed_origins). A proxy that is [trusted](Self::with_trusted_proxies) may
+    /// tell the same with each request, by `X-Forwarded-Proto` and `X-Forwarded-Host`; the name must then be on the list
+    /// of [`with_allowed_hosts`](Self::with_allowed_hosts).
+    ///
+    /// # Errors
+    /// When it is not an origin of web pages.
+    pub fn with_public_origin(mut self, origin: &str) -> Result<Self, PolicyError> {
+        self.settings.origins = self.settings.origins.with_public_origin(origin)?;
+        Ok(self)
+    }
+
+    /// The proxies in front of this server, whose word about their clients counts: addresses (`127.0.0.1`), networks
+    /// (`10.0.0.0/8`, `fd00::/8`), and `unix` for peers on a unix socket. Default: none.
+    ///
+    /// Only from them are `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` believed (or `Forwarded`, see
+    /// [`with_forwarded_header`](Self::with_forwarded_header)); anybody else can write there what they like. The
+    /// client is the rightmost address that is none of these proxies'. It is what
+    /// [`Sender::client_ip`](crate::Sender::client_ip) tells, what limits per address count, and what logs show. Where
+    /// a trusted proxy says nothing, or what cannot be understood, the client is the proxy itself; the latter is logged
+    /// at level debug.
+    ///
+    /// Each proxy must overwrite the field, or append to it, and never pass on only what the client wrote. nginx:
+    /// `proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for`; haproxy: `option forwardfor`.
+    ///
+    /// # Errors
+    /// When one is neither an address nor a network, or is everybody (`0.0.0.0/0`).
+    ///
+    /// ```
+    /// # fn example(server: sotong::Server) -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = server.with_trusted_proxies(["127.0.0.1", "::1"])?.with_public_origin("https://chat.example.com")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_trusted_proxies<'a>(
+        mut self,
+        proxies: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, ProxyError> {
+        for proxy in proxies {
+            self.settings.clients.proxies.add(proxy)?;
+        }
+        Ok(self)
+    }
+
+    /// By which header field a trusted proxy says for whom it asks. Default: [`ForwardedHeader::XForwardedFor`].
+    #[must_use]
+    pub fn with_forwarded_header(mut self, header: ForwardedHeader) -> Self {
+        self.settings.clients.proxies.set_header(header);
+        self
+    }
+
+    /// Whether trusted proxies begin each connection with a header of the PROXY protocol, version 1 or 2, before TLS
+    /// and HTTP (haproxy's `send-proxy`, nginx's `proxy_protocol on` of the stream module). Default: off.
+    ///
+    /// When it is [required](ProxyProtocol::Required), a connection of a
+    /// [trusted proxy](Self::with_trusted_proxies) that begins otherwise is dropped, with a line in the log. Peers
+    /// that are not trusted are served as if it were off; from them such a header is a malformed request. Where the
+    /// header says that the proxy speaks for itself (`LOCAL`, `UNKNOWN`), it is the client.
+    ///
+    /// The address that the header names takes the peer's place in all respects: if it is no trusted proxy's, then
+    /// header fields of the requests are not believed.
+    #[must_use]
+    pub fn with_proxy_protocol(mut self, proxy_protocol: ProxyProtocol) -> Self {
+        self.settings.clients.proxy_protocol = proxy_protocol;
+        self
+    }
+
+    /// The most connections at a time of one address: WebSockets, handshakes, and streams that
+    /// [`with_pages`](Self::with_pages) was given. One more is refused with 429; of those that wait to be told so,
+    /// all but eight are dropped. Default: no limit.
+    ///
+    /// IPv6 addresses count by their first 64 bits. Behind a proxy that is [trusted](Self::with_trusted_proxies) its
+    /// clients are counted, and not the proxy; behind one that is not, everybody has its address. No address is
+    /// exempt, not even 127.0.0.1: a limit with exceptions that nobody sees is none. Peers without an address (unix
+    /// sockets, memory) are not counted, unless a proxy says who they are.
+    ///
+    /// There is no limit by default because no number is right everywhere: a school, an office, or all the phones of
+    /// a city may share one address. Where a client needs one connection, 100 stop an attacker with a single machine
+    /// and hardly anybody else.
+    #[must_use]
+    pub fn with_connections_per_ip_max(mut self, connections_per_ip_max: usize) -> Self {
+        self.settings.clients.connections_per_ip_max = Some(connections_per_ip_max);
+        self
+    }
+
+    /// How fast new connections of one address may come; one that comes faster is refused with 429 and told when to
+    /// come back. Default: as fast as they like.
+    ///
+    /// What counts as an address, and why there is no limit by default, is as for
+    /// [`with_connections_per_ip_max`](Self::with_connections_per_ip_max). Choose a burst that lets everybody behind one
+    /// address come back after a restart of the server: they do so at once.
+    ///
+    /// For 65,536 addresses at least it is known when they came last; beyond them those that came longest ago are
+    /// forgotten and may come anew.
+    #[must_use]
+    pub fn with_connection_rate_per_ip(mut self, rate: Rate) -> Self {
+        self.settings.clients.connection_rate_per_ip = Some(rate);
         self
     }
 

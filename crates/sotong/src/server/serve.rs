@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::Server;
 use super::accept::{self, Destination};
 use super::admission::{Admission, Incoming};
+use super::clients::Clients;
 use super::launch::Launch;
 use super::worker::Workers;
 use crate::carrier::Carrier;
@@ -107,6 +108,7 @@ impl Serve {
         let wait = window.saturating_add(server.settings.config.close_timeout).saturating_add(LAST_WORDS);
         let stopping = Stop { window, wait };
         let admission = Arc::new(Admission {
+            clients: Clients::new(&server.settings.clients),
             settings: server.settings,
             launch,
             connections: handle.connections.clone(),

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use sotong_proto::Config;
 use sotong_proto::handshake::{Accept, OriginPolicy, Refusal, Request};
 
+use super::clients::ClientSettings;
+use super::proxies::Claims;
 use super::secure::Secure;
 use crate::carrier::Carrier;
 
@@ -20,6 +22,7 @@ pub(super) struct Settings {
     pub(super) paths: Option<Vec<String>>,
     pub(super) protocols: Vec<String>,
     pub(super) origins: OriginPolicy,
+    pub(super) clients: ClientSettings,
     pub(super) connections_max: usize,
     pub(super) buffered_bytes_max: usize,
     pub(super) hook: Option<Arc<Hook>>,
@@ -34,6 +37,7 @@ impl Default for Settings {
             paths: None,
             protocols: Vec::new(),
             origins: OriginPolicy::default(),
+            clients: ClientSettings::default(),
             connections_max: 100_000,
             buffered_bytes_max: 1 << 30,
             hook: None,
@@ -44,14 +48,15 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// All checks of a request, and how it is accepted.
-    pub(super) fn decide(&self, request: &Request) -> Result<Accept, Refusal> {
+    /// All checks of a request, about which a proxy claims more, and how it is accepted.
+    pub(super) fn decide(&self, request: &Request, claims: &Claims<'_>) -> Result<Accept, Refusal> {
         if let Some(paths) = &self.paths
             && !paths.iter().any(|path| path == request.path())
         {
             return Err(Refusal::not_found(request.path()));
         }
-        self.origins.check_seen_as(request, None, self.secure.scheme())?;
+        let scheme = claims.scheme.or(self.secure.scheme());
+        self.origins.check_seen_as(request, claims.host.as_deref(), scheme)?;
         let mut accept = match &self.hook {
             Some(hook) => hook(request)?,
             None => Accept::default(),
@@ -71,6 +76,7 @@ impl fmt::Debug for Settings {
             .field("config", &self.config)
             .field("paths", &self.paths)
             .field("protocols", &self.protocols)
+            .field("clients", &self.clients)
             .field("connections_max", &self.connections_max)
             .finish_non_exhaustive()
     }
