@@ -55,7 +55,7 @@ pub struct Config {
     /// long as it likes.
     ///
     /// Fails the connection with 1008. A half-sent message holds memory, and a peer that answers pings in the
-    /// middle of it looks alive for ever. Raise it for large messages over slow links.
+    /// middle of it looks alive for ever. Only the time counts in which we read. Raise it for large messages over slow links.
     pub message_timeout: Option<Duration>,
 
     /// The most bytes that may wait to be sent. Default: 2 MiB.
@@ -89,6 +89,27 @@ pub struct Config {
     ///
     /// Otherwise the connection is dropped. The deadline is suspended while we ourselves do not read.
     pub pong_timeout: Duration,
+    /// How long no message may go either way before the connection is closed. Default: `None`, which is as long as
+    /// both like; so is zero.
+    ///
+    /// Closes with 1001. Pings and Pongs do not count, so this ends connections that are alive and of no use: pages
+    /// that nobody looks at, clients that a bug keeps open. A message that is on its way counts. What we send is
+    /// noticed with a delay: the end comes up to a quarter of this time late, and never early. Set it where each
+    /// connection costs more than memory, and where clients connect again when they need to.
+    pub idle_timeout: Option<Duration>,
+    /// How long a connection may last at all. Default: `None`, which is as long as both like; so is zero.
+    ///
+    /// Closes with 1001, in the middle of whatever goes on, so clients must be fit to connect again. It spreads
+    /// clients anew over servers behind a load balancer, and ends what a token that has run out once allowed.
+    pub lifetime_max: Option<Duration>,
+    /// How fast messages may come. Default: `None`, which is as fast as we read.
+    ///
+    /// Fails the connection with 1008 at the first message beyond it, which is not handed on. A message of one byte
+    /// costs a peer nothing, and may cost the application a query. Pings do not count (see
+    /// [`pong_bytes_max`](Self::pong_bytes_max)), nor do fragments, whose headers count as bytes (see
+    /// [`message_wire_bytes_max`](Self::message_wire_bytes_max)). Set it to several times of what an honest client
+    /// needs: messages that a slow network has held back come all at once.
+    pub message_rate: Option<Rate>,
     /// How long the end may take, from the moment that a Close is sent until TCP is closed. Default: 5 seconds.
     ///
     /// Every close ends within this time, whatever the peer does.
@@ -110,6 +131,36 @@ pub enum NonMinimalLengths {
     Accept,
 }
 
+/// So many in a second in the long run, and so many at once: a token bucket.
+///
+/// ```
+/// use sotong_proto::{Config, Rate};
+///
+/// // 50 messages at once after a pause, 10 in each second from then on.
+/// let config = Config::default().with_message_rate(Some(Rate::new(10, 50)));
+/// # let _ = config;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many become free in each second; the bucket's inflow. Zero counts as one.
+    pub per_second: u32,
+    /// How many may come at once after a pause; the bucket's size. Zero counts as one.
+    pub burst: u32,
+}
+
+impl Rate {
+    /// `per_second` in the long run, `burst` at once.
+    pub const fn new(per_second: u32, burst: u32) -> Self {
+        Rate { per_second, burst }
+    }
+}
+
+impl std::fmt::Display for Rate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} per second and {} at once", self.per_second.max(1), self.burst.max(1))
+    }
+}
+
 const KIB: u64 = 1024;
 
 impl Default for Config {
@@ -128,6 +179,9 @@ impl Default for Config {
             write_timeout: Some(Duration::from_secs(30)),
             ping_interval: Some(Duration::from_secs(20)),
             pong_timeout: Duration::from_secs(20),
+            idle_timeout: None,
+            lifetime_max: None,
+            message_rate: None,
             close_timeout: Duration::from_secs(5),
             non_minimal_lengths: NonMinimalLengths::Refuse,
         }
@@ -174,6 +228,9 @@ impl Config {
         with_write_timeout, write_timeout: Option<Duration>;
         with_ping_interval, ping_interval: Option<Duration>;
         with_pong_timeout, pong_timeout: Duration;
+        with_idle_timeout, idle_timeout: Option<Duration>;
+        with_lifetime_max, lifetime_max: Option<Duration>;
+        with_message_rate, message_rate: Option<Rate>;
         with_close_timeout, close_timeout: Duration;
         with_non_minimal_lengths, non_minimal_lengths: NonMinimalLengths;
     }

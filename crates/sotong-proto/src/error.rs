@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::close::{Close, CloseCode};
+use crate::config::Rate;
 
 /// Why a connection was given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ impl Error {
             }
             Error::Protocol(_) => Some(CloseCode::PROTOCOL_ERROR),
             Error::Limit(LimitError::ServerBytes { .. }) => Some(CloseCode::TRY_AGAIN_LATER),
+            Error::Limit(LimitError::MessageRate(_)) => Some(CloseCode::POLICY_VIOLATION),
             Error::Limit(_) => Some(CloseCode::MESSAGE_TOO_BIG),
             Error::Timeout(Timeout::Message) => Some(CloseCode::POLICY_VIOLATION),
             Error::Timeout(Timeout::Pong | Timeout::Write | Timeout::Close) => None,
@@ -145,6 +147,8 @@ pub enum LimitError {
         /// The limit.
         max: u64,
     },
+    /// Messages faster than [`message_rate`](crate::Config::message_rate). Holds the limit.
+    MessageRate(Rate),
     /// All connections of a server together hold more than it allows, and this one holds much of it. Not the
     /// core's finding: a driver that counts gives it to [`Connection::give_up`](crate::Connection::give_up).
     ServerBytes {
@@ -164,6 +168,7 @@ impl fmt::Display for LimitError {
             Self::MessageWireBytes { seen, max } => {
                 write!(f, "message of {seen} bytes with its headers exceeds message_wire_bytes_max = {max}")
             }
+            Self::MessageRate(max) => write!(f, "messages faster than message_rate = {max}"),
             Self::ServerBytes { seen, max } => {
                 write!(f, "all connections hold {seen} bytes, allowed are {max}")
             }

@@ -53,7 +53,7 @@ mod time;
 mod utf8;
 
 pub use close::{Close, CloseCode, Closed, Initiator};
-pub use config::{Config, NonMinimalLengths};
+pub use config::{Config, NonMinimalLengths, Rate};
 pub use connection::{CarrierState, Connection, Event, Received};
 pub use error::{Error, LimitError, ProtocolError, Timeout};
 pub use frame::HEADER_BYTES_MAX as FRAME_HEADER_BYTES_MAX;

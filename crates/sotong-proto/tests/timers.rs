@@ -2,13 +2,14 @@
 
 mod pair;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pair::random::Random;
 use pair::wire::{self, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT};
 use pair::{End, Pair, Seen};
 use proptest::prelude::*;
-use sotong_proto::{CarrierState, Close, CloseCode, Config, Error, MessageRef, Side, Time, Timeout};
+use sotong_proto::{CarrierState, Close, CloseCode, Config, Error, MessageRef, Rate, Side, Time, Timeout};
 
 const SIDES: [Side; 2] = [Side::Client, Side::Server];
 
@@ -70,7 +71,7 @@ fn no_pings_when_they_are_off() {
             assert_eq!(end.connection.deadline(), None);
             end.handle_timeout(at(1e6));
             assert_eq!(pings_written(&mut end), 0);
-            end.connection.pause();
+            end.connection.pause(at(7.0));
             end.connection.resume(at(1e6));
             assert_eq!(end.connection.deadline(), None);
         }
@@ -186,7 +187,7 @@ fn the_pong_deadline_is_suspended_while_paused_and_starts_anew() {
         let mut end = End::new(side, &config());
         wait_until(&mut end, at(30.0));
         assert_eq!(pings_written(&mut end), 1);
-        end.connection.pause();
+        end.connection.pause(at(30.0));
         assert_eq!(end.connection.deadline(), None, "nothing is owed while we do not look");
         end.handle_timeout(at(500.0));
         assert_eq!(end.seen, []);
@@ -202,7 +203,7 @@ fn the_pong_deadline_is_suspended_while_paused_and_starts_anew() {
 fn no_ping_for_a_silence_that_we_did_not_listen_to() {
     for side in SIDES {
         let mut end = End::new(side, &config());
-        end.connection.pause();
+        end.connection.pause(at(0.0));
         end.connection.resume(at(500.0));
         wait_until(&mut end, at(519.999));
         assert_eq!(pings_written(&mut end), 0);
@@ -212,20 +213,43 @@ fn no_ping_for_a_silence_that_we_did_not_listen_to() {
 }
 
 #[test]
-fn the_message_deadline_is_suspended_while_paused_and_starts_anew() {
+fn the_message_deadline_is_suspended_while_paused_and_goes_on() {
     for side in SIDES {
         let mut end = End::new(side, &config().with_ping_interval(None));
         end.read(&wire::frame(TEXT, b"half", wire::other(side)), at(1.0));
         assert_eq!(end.connection.deadline(), Some(at(61.0)));
-        end.connection.pause();
+        end.connection.pause(at(21.0));
         end.handle_timeout(at(500.0));
         assert_eq!(end.seen, []);
+        // Pausing again is nothing new.
+        end.connection.pause(at(300.0));
         end.connection.resume(at(500.0));
-        assert_eq!(end.connection.deadline(), Some(at(560.0)));
-        // Resuming again is nothing new.
+        // 20 of its 60 seconds were used up.
+        assert_eq!(end.connection.deadline(), Some(at(540.0)));
+        // Nor is resuming again.
         end.connection.resume(at(520.0));
-        assert_eq!(end.connection.deadline(), Some(at(560.0)));
-        end.handle_timeout(at(560.0));
+        assert_eq!(end.connection.deadline(), Some(at(540.0)));
+        end.handle_timeout(at(540.0));
+        assert_eq!(end.seen, [failed(Timeout::Message)]);
+    }
+}
+
+/// A peer that makes us pause again and again cannot stretch half a message: the time in which we read counts.
+#[test]
+fn pauses_do_not_stretch_a_half_message() {
+    for side in SIDES {
+        let mut end = End::new(side, &config().with_ping_interval(None));
+        let from = wire::other(side);
+        end.read(&wire::frame(TEXT, b"half", from), at(0.0));
+        for round in 0..59 {
+            let now = f64::from(round) * 10.0 + 1.0;
+            end.connection.pause(at(now));
+            end.connection.resume(at(now + 9.0));
+            end.read(&wire::frame(CONTINUATION, b"", from), at(now + 9.0));
+            assert_eq!(end.failure(), None, "after {} seconds of reading", round + 1);
+        }
+        assert_eq!(end.connection.deadline(), Some(at(591.0)), "a second of reading is left");
+        end.handle_timeout(at(591.0));
         assert_eq!(end.seen, [failed(Timeout::Message)]);
     }
 }
@@ -359,7 +383,7 @@ fn the_write_deadline_ends_when_all_is_written_and_runs_while_paused() {
         assert_eq!(end.connection.deadline(), None);
 
         end.connection.wrote(10, true, at(12.0));
-        end.connection.pause();
+        end.connection.pause(at(12.0));
         assert_eq!(end.connection.deadline(), Some(at(42.0)), "it is the peer who does not read");
         end.handle_timeout(at(42.0));
         assert_eq!(end.seen, [failed(Timeout::Write)]);
@@ -396,7 +420,7 @@ fn the_close_deadline_runs_while_paused() {
     for side in SIDES {
         let mut end = End::new(side, &config());
         end.close(Close::empty(), at(1.0));
-        end.connection.pause();
+        end.connection.pause(at(1.0));
         assert_eq!(end.connection.deadline(), Some(at(6.0)));
         end.handle_timeout(at(6.0));
         assert_eq!(end.connection.carrier(), CarrierState::Drop);
@@ -411,7 +435,7 @@ fn closing_ends_the_other_deadlines() {
         end.close(Close::empty(), at(1.0));
         assert_eq!(end.connection.deadline(), Some(at(501.0)), "no pings, no deadline for a message");
         end.read(&wire::frame(CONTINUATION, b"still half", wire::other(side)), at(2.0));
-        end.connection.pause();
+        end.connection.pause(at(2.0));
         end.connection.resume(at(3.0));
         end.close(Close::empty(), at(4.0));
         assert_eq!(end.connection.deadline(), Some(at(501.0)), "told twice is told once");
@@ -452,6 +476,7 @@ enum Step {
     Close,
     /// Looks at the timers though nothing is due.
     HandleTimeout,
+    SetConfig(Box<Config>),
 }
 
 #[derive(Clone, Debug)]
@@ -489,6 +514,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0..3000usize).prop_map(Step::Write),
         1 => Just(Step::Close),
         2 => Just(Step::HandleTimeout),
+        1 => configs().prop_map(|config| Step::SetConfig(Box::new(config))),
     ];
     proptest::collection::vec(step, 1..60)
 }
@@ -513,10 +539,14 @@ fn read_bytes(read: &Read, from: Side) -> Vec<u8> {
 
 /// Milliseconds of each deadline; 0 stands for none where there may be none.
 fn configs() -> impl Strategy<Value = Config> {
-    (0..30_000u64, 1..30_000u64, 0..60_000u64, 0..30_000u64, 1..10_000u64).prop_map(
-        |(ping, pong, message, write, close)| {
+    let besides = (0..3u8, 0..100_000u64, 0..3u8, 0..200_000u64, proptest::option::of((0..5u32, 0..20u32)));
+    (0..30_000u64, 1..30_000u64, 0..60_000u64, 0..30_000u64, 1..10_000u64, besides).prop_map(
+        |(ping, pong, message, write, close, (has_idle, idle, has_lifetime, lifetime, rate))| {
             let some = |ms| (ms > 0).then(|| Duration::from_millis(ms));
             Config::default()
+                .with_idle_timeout(some(idle).filter(|_| has_idle > 0))
+                .with_lifetime_max(some(lifetime).filter(|_| has_lifetime > 0))
+                .with_message_rate(rate.map(|(per_second, burst)| Rate::new(per_second, burst)))
                 .with_ping_interval(some(ping))
                 .with_pong_timeout(Duration::from_millis(pong))
                 .with_message_timeout(some(message))
@@ -603,7 +633,7 @@ impl Judge {
                 }
             }
             Step::Pause => {
-                self.end.connection.pause();
+                self.end.connection.pause(self.now);
                 self.is_paused = true;
             }
             Step::Resume => {
@@ -616,6 +646,15 @@ impl Judge {
             Step::Write(count) => self.write(*count),
             Step::Close => self.end.close(CloseCode::NORMAL.into(), self.now),
             Step::HandleTimeout => self.handle_timeout(self.now),
+            Step::SetConfig(config) => {
+                // Closing that has begun keeps its deadline.
+                if self.closing_since.is_none() {
+                    self.close_timeout = config.close_timeout;
+                }
+                let config = Arc::new((**config).clone());
+                self.end.connection.set_config(config.clone());
+                self.end.outbox.set_config(config);
+            }
         }
         self.check();
     }

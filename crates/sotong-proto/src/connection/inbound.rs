@@ -47,6 +47,11 @@ impl Unfinished {
         self.cut.len() + self.message.as_ref().map_or(0, |message| message.payload.len())
     }
 
+    /// Whether some of a message has come.
+    pub(super) fn has_message(&self) -> bool {
+        self.message.is_some()
+    }
+
     /// The memory that holds them.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
@@ -180,6 +185,11 @@ impl<'a> Received<'a> {
             Ok(found) => found,
             Err(error) => return self.connection.fail(error, self.now, replies).map(Event::Failed),
         };
+        if let Found::Message { .. } | Found::Assembled = found
+            && let Err(error) = self.connection.count_message(self.now)
+        {
+            return self.connection.fail(error.into(), self.now, replies).map(Event::Failed);
+        }
         match found {
             Found::Message { text: false, payload } => {
                 Some(Event::Message(MessageRef::Binary(&self.bytes[payload])))
@@ -455,6 +465,15 @@ impl Connection {
             self.unfinished = None;
             // What comes next in the same read, and is cut again, has a deadline of its own.
             self.timers.clear(Timer::Message);
+        }
+    }
+
+    /// Holds a message that is complete to the rate of messages.
+    #[inline]
+    fn count_message(&mut self, now: Time) -> Result<(), LimitError> {
+        match &mut self.bounds {
+            None => Ok(()),
+            Some(bounds) => bounds.count_message(self.config.message_rate, now),
         }
     }
 

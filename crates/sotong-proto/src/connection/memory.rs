@@ -98,6 +98,13 @@ fn an_idle_connection_owns_no_buffer() {
     }
 }
 
+/// It stands in the driver's task, of which a server has one for each connection (docs/decisions/0004-memory.md).
+#[test]
+fn a_connection_is_small() {
+    assert!(size_of::<Connection>() <= 96, "{} bytes", size_of::<Connection>());
+    assert!(size_of::<Outbox>() <= 88, "{} bytes", size_of::<Outbox>());
+}
+
 #[test]
 fn a_failed_connection_owns_no_buffer() {
     for side in SIDES {

@@ -10,6 +10,7 @@
 //!
 //! The loop that drives it stands in the crate's documentation.
 
+mod bounds;
 mod inbound;
 #[cfg(test)]
 mod memory;
@@ -26,6 +27,7 @@ use crate::extension::Extensions;
 use crate::outbox::{Outbox, Replies};
 use crate::side::Side;
 use crate::time::Time;
+use bounds::Bounds;
 use inbound::Unfinished;
 use timers::{Timer, Timers};
 
@@ -40,7 +42,9 @@ pub struct Connection {
     /// The frame and the message whose ends have not come.
     unfinished: Option<Box<Unfinished>>,
     timers: Timers,
-    /// When a byte last came.
+    /// Rarely needed, so behind a pointer.
+    bounds: Option<Box<Bounds>>,
+    /// When a byte last came; while reading is paused, when that began.
     last_received: Time,
     ending: Ending,
     side: Side,
@@ -81,6 +85,7 @@ impl Connection {
             timers.set(Timer::Ping, now + interval);
         }
         Connection {
+            bounds: Bounds::new(&config, now),
             config,
             extensions: Extensions::default(),
             unfinished: None,
@@ -89,6 +94,28 @@ impl Connection {
             ending: Ending::Open,
             side,
             paused: false,
+        }
+    }
+
+    /// New limits and deadlines, for a peer that has proved who it is, or that is to be kept shorter. Give them to
+    /// the [`Outbox`], too.
+    ///
+    /// Limits count from the next frame on, `message_rate` from the next message. A deadline that runs already (of a
+    /// message, a Pong, a write, of closing) stays where it is; `idle_timeout` and `lifetime_max` count from where
+    /// they counted before, the opening and the last message, so that a raised lifetime is the whole one. If neither
+    /// they nor `message_rate` were set before, they count from the last byte that came.
+    pub fn set_config(&mut self, config: Arc<Config>) {
+        self.config = config;
+        if !matches!(self.ending, Ending::Open) {
+            return;
+        }
+        match self.config.ping_interval.filter(|interval| !interval.is_zero()) {
+            Some(interval) => self.timers.set(Timer::Ping, self.last_received + interval),
+            None => self.timers.clear(Timer::Ping),
+        }
+        match &mut self.bounds {
+            Some(bounds) => bounds.adopt(&self.config),
+            None => self.bounds = Bounds::new(&self.config, self.last_received),
         }
     }
 
@@ -123,6 +150,9 @@ impl Connection {
         self.timers.clear(Timer::Ping);
         self.timers.clear(Timer::Pong);
         self.timers.clear(Timer::Message);
+        if let Some(bounds) = &mut self.bounds {
+            bounds.end();
+        }
         // Only the first moment counts: a peer that answers our Close with garbage wins no time by it.
         if !self.timers.is_set(Timer::Close) {
             self.timers.set(Timer::Close, now + self.config.close_timeout);
@@ -144,24 +174,29 @@ impl Connection {
     }
 
     /// Tells that the driver stops reading because the application is behind: what the peer owes us is not owed
-    /// while we do not look.
-    pub fn pause(&mut self) {
-        self.paused = true;
+    /// while we do not look. Telling it again does nothing.
+    pub fn pause(&mut self, now: Time) {
+        if !std::mem::replace(&mut self.paused, true) {
+            self.last_received = now;
+        }
     }
 
-    /// Tells that the driver reads again; suspended deadlines start anew.
+    /// Tells that the driver reads again.
+    ///
+    /// The deadline for a Pong starts anew. Those of a message and of idleness go on where they were: the time in
+    /// which we did read counts, or a peer that makes us pause could stretch half a message for ever.
     pub fn resume(&mut self, now: Time) {
         if !std::mem::take(&mut self.paused) {
             return;
         }
+        let paused = now - self.last_received;
         self.last_received = now;
         if self.timers.is_set(Timer::Pong) {
             self.timers.set(Timer::Pong, now + self.config.pong_timeout);
         }
-        if let Some(timeout) = self.config.message_timeout
-            && self.timers.is_set(Timer::Message)
-        {
-            self.timers.set(Timer::Message, now + timeout);
+        self.timers.postpone(Timer::Message, paused);
+        if let Some(bounds) = &mut self.bounds {
+            bounds.resume(paused);
         }
     }
 
@@ -170,7 +205,12 @@ impl Connection {
     /// It may turn out then that there is nothing to do: the deadline of the keep-alive does not move with every
     /// byte that comes.
     pub fn deadline(&self) -> Option<Time> {
-        self.timers.next(self.paused)
+        let due = self.timers.next(self.paused);
+        match &self.bounds {
+            None => due,
+            Some(bounds) => Some(bounds.due(self.paused).min(due.unwrap_or(Time::NEVER)))
+                .filter(|due| *due != Time::NEVER),
+        }
     }
 
     /// Looks at the timers. An error means that the connection is given up; see [`carrier`](Self::carrier).
@@ -186,6 +226,7 @@ impl Connection {
             self.timers.clear(Timer::Write);
             return self.fail(Timeout::Write.into(), now, replies);
         }
+        self.look_at_bounds(now, replies);
         if self.paused || !self.wants_input() {
             return None;
         }
@@ -211,6 +252,21 @@ impl Connection {
         None
     }
 
+    /// Closes a connection that is idle, or has lasted long enough. It is nobody's fault, so it is no error: the peer
+    /// may still answer.
+    #[inline]
+    fn look_at_bounds(&mut self, now: Time, replies: &mut impl Replies) {
+        let Some(bounds) = self.bounds.as_deref_mut().filter(|bounds| bounds.is_due(now, self.paused)) else {
+            return;
+        };
+        let is_busy =
+            replies.take_message_sent() || self.unfinished.as_deref().is_some_and(Unfinished::has_message);
+        if let Some(close) = bounds.look(&self.config, is_busy, now) {
+            replies.close(close, Initiator::Local);
+            self.close_sent(now);
+        }
+    }
+
     /// Gives the connection up for a reason that the driver has; the peer is told if the error has a close code.
     pub fn give_up(&mut self, error: Error, now: Time, replies: &mut impl Replies) {
         self.fail(error, now, replies);
@@ -224,6 +280,7 @@ impl Connection {
     /// Gives the connection up (section 7.1.7) and tells the peer why, where there is a code for it.
     fn fail(&mut self, error: Error, now: Time, replies: &mut impl Replies) -> Option<Error> {
         self.unfinished = None;
+        self.bounds = None;
         if matches!(self.ending, Ending::Failed(_)) {
             // A failed connection whose peer does not hang up either, or does not even take the Close: see `carrier`.
             if error.close_code().is_none() {

@@ -1,5 +1,7 @@
 //! The deadlines of a connection: a name for each, and a small table.
 
+use std::time::Duration;
+
 use crate::time::Time;
 
 /// What a deadline is for.
@@ -45,6 +47,13 @@ impl Timers {
         self.0[timer as usize] != Time::NEVER
     }
 
+    /// Moves a deadline that is set.
+    pub(super) fn postpone(&mut self, timer: Timer, by: Duration) {
+        if self.is_set(timer) {
+            self.set(timer, self.0[timer as usize] + by);
+        }
+    }
+
     pub(super) fn is_due(&self, timer: Timer, now: Time) -> bool {
         self.is_set(timer) && self.0[timer as usize] <= now
     }
@@ -52,7 +61,9 @@ impl Timers {
     /// The earliest deadline; while reading is paused, of those that do not wait for the peer to speak.
     #[inline]
     pub(super) fn next(&self, paused: bool) -> Option<Time> {
-        let timers = if paused { &self.0[Timer::Write as usize..] } else { &self.0[..] };
-        timers.iter().copied().min().filter(|due| *due != Time::NEVER)
+        let [ping, pong, message, write, close] = self.0;
+        let ours = write.min(close);
+        let due = if paused { ours } else { ours.min(ping).min(pong).min(message) };
+        (due != Time::NEVER).then_some(due)
     }
 }

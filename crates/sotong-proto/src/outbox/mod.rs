@@ -42,6 +42,9 @@ pub trait Replies {
     fn ping(&mut self, payload: &[u8]);
     /// Send a Close, unless one was sent already. `first` tells who began.
     fn close(&mut self, close: Close, first: Initiator);
+    /// Whether a message was queued since this was asked before. Asked rarely, and only if there is an
+    /// [`idle_timeout`](Config::idle_timeout). What is corked need not count: it answers a message that came.
+    fn take_message_sent(&mut self) -> bool;
 }
 
 /// The frames that wait to be sent, bounded, and the sending half of the close handshake.
@@ -53,6 +56,8 @@ pub struct Outbox {
     sent_close: Option<Box<(Close, Initiator)>>,
     /// Exists while Pongs wait.
     pongs: Option<Box<Pongs>>,
+    /// See [`Replies::take_message_sent`].
+    message_sent: bool,
 }
 
 /// What waits of Pongs.
@@ -89,12 +94,24 @@ impl std::error::Error for Refused {}
 impl Outbox {
     /// The outbox of a server's connection: it does not mask.
     pub fn server(config: Arc<Config>) -> Self {
-        Outbox { queue: Queue::default(), config, mask_keys: None, sent_close: None, pongs: None }
+        Outbox {
+            queue: Queue::default(),
+            config,
+            mask_keys: None,
+            sent_close: None,
+            pongs: None,
+            message_sent: false,
+        }
     }
 
     /// The outbox of a client's connection; its masking keys grow from `seed`.
     pub fn client(config: Arc<Config>, seed: Seed) -> Self {
         Outbox { mask_keys: Some(Box::new(MaskKeys::new(seed))), ..Outbox::server(config) }
+    }
+
+    /// New limits; see [`Connection::set_config`](crate::Connection::set_config). What waits already stays.
+    pub fn set_config(&mut self, config: Arc<Config>) {
+        self.config = config;
     }
 
     fn side(&self) -> Side {
@@ -107,6 +124,7 @@ impl Outbox {
     /// [`Refused::Full`] if it does not fit and something else is waiting; [`Refused::Closed`] after a Close.
     pub fn send(&mut self, message: MessageRef<'_>) -> Result<(), Refused> {
         self.admit(message.as_bytes().len())?;
+        self.message_sent = true;
         self.push_copied(opcode(message), message.as_bytes());
         Ok(())
     }
@@ -115,6 +133,7 @@ impl Outbox {
     /// nothing.
     pub fn send_regardless(&mut self, message: MessageRef<'_>) {
         if self.sent_close.is_none() {
+            self.message_sent = true;
             self.push_copied(opcode(message), message.as_bytes());
         }
     }
@@ -130,6 +149,7 @@ impl Outbox {
             return self.send(message.as_ref());
         }
         self.admit(payload.len())?;
+        self.message_sent = true;
         let length = payload.len();
         self.queue.write(|out| frame::encode_header(out, opcode(message.as_ref()), length, None));
         self.queue.push_shared(message.shared_bytes());
@@ -269,6 +289,10 @@ impl Replies for Outbox {
             self.push_copied(OpCode::Close, &close.encode());
             self.sent_close = Some(Box::new((close, first)));
         }
+    }
+
+    fn take_message_sent(&mut self) -> bool {
+        std::mem::take(&mut self.message_sent)
     }
 }
 

@@ -175,7 +175,7 @@ impl<S: Sink> Driver<S> {
             }
             let room = self.room(unsent, context.waker());
             if room == 0 {
-                self.connection.pause();
+                self.connection.pause(now);
                 if unsent == 0 && self.has_more_to_write() {
                     continue;
                 }
@@ -527,5 +527,9 @@ impl Replies for Answers<'_> {
         } else {
             self.shared.close(close, first);
         }
+    }
+
+    fn take_message_sent(&mut self) -> bool {
+        self.shared.lock().outbox.take_message_sent()
     }
 }
