@@ -203,3 +203,165 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     Ok(stream)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::timeouts::{ConnectDeadline, ConnectTimeouts};
+    use socket2::{Domain, Socket, Type};
+    use tokio::net::TcpListener;
+    use tokio::time::{Instant, timeout};
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    async fn listener(address: &str) -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind(address).await.expect("loopback has a free port");
+        let address = listener.local_addr().expect("it is bound");
+        (listener, address)
+    }
+
+    /// An address where nobody listens.
+    async fn gone(address: &str) -> SocketAddr {
+        listener(address).await.1
+    }
+
+    /// An address where connecting takes for ever: its listener's queue is full, and the kernel drops what comes.
+    struct Mute {
+        address: SocketAddr,
+        _sockets: Vec<Socket>,
+    }
+
+    impl Mute {
+        fn at(address: &str) -> Mute {
+            let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).expect("TCP is there");
+            let listener = socket();
+            let address: SocketAddr = address.parse().expect("an address");
+            listener.bind(&address.into()).expect("loopback has a free port");
+            listener.listen(0).expect("it is bound");
+            let address = listener.local_addr().expect("it is bound").as_socket().expect("IPv4");
+            let mut sockets = vec![listener];
+            for _ in 0..2 {
+                let filler = socket();
+                filler.set_nonblocking(true).expect("TCP can do that");
+                // Begun, and as far as it gets.
+                let _ = filler.connect(&address.into());
+                sockets.push(filler);
+            }
+            Mute { address, _sockets: sockets }
+        }
+    }
+
+    async fn race_of(addresses: Vec<SocketAddr>, timeouts: ConnectTimeouts) -> Result<Dialled, ConnectError> {
+        let deadlines = Deadlines::begin(timeouts);
+        let racing = race("host:1", addresses, &deadlines, Simultaneous::Wait);
+        timeout(LONG, racing).await.expect("it ends in time")
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_at_once_when_one_fails() {
+        let (_listener, address) = listener("127.0.0.51:0").await;
+        let (first, second) = (gone("127.0.0.52:0").await, gone("127.0.0.53:0").await);
+        let begun = Instant::now();
+        let dialled =
+            race_of(vec![first, second, address], ConnectTimeouts::default()).await.expect("one answers");
+        assert_eq!(dialled.address, address);
+        assert!(dialled.stream.nodelay().expect("TCP knows"));
+        assert!(dialled.turn.is_some());
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "no head start is waited for: {:?}",
+            begun.elapsed()
+        );
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn an_address_that_does_not_answer_costs_a_head_start() {
+        let mute = Mute::at("127.0.0.54:0");
+        let (_listener, address) = listener("127.0.0.55:0").await;
+        let begun = Instant::now();
+        let dialled =
+            race_of(vec![mute.address, address], ConnectTimeouts::default()).await.expect("one answers");
+        assert_eq!(dialled.address, address);
+        assert!(begun.elapsed() >= HEAD_START, "{:?}", begun.elapsed());
+        // The one that lost has given its turn up.
+        let _turn = timeout(LONG, gate::turn(mute.address.ip())).await.expect("it is free");
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn all_addresses_share_the_deadline_of_tcp() {
+        let mutes = [Mute::at("127.0.0.56:0"), Mute::at("127.0.0.57:0"), Mute::at("127.0.0.58:0")];
+        let patience = HEAD_START * 2;
+        let timeouts = ConnectTimeouts::default().with_tcp(patience);
+        let begun = Instant::now();
+        let error = race_of(mutes.iter().map(|mute| mute.address).collect(), timeouts).await.err();
+        let Some(ConnectError::Timeout { step, deadline, .. }) = error else { panic!("{error:?}") };
+        assert_eq!((step, deadline), (ConnectStep::Tcp, ConnectDeadline::Step(patience)));
+        assert!(begun.elapsed() >= patience);
+        for mute in &mutes {
+            timeout(LONG, gate::turn(mute.address.ip())).await.expect("it is free");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_failure_is_told() {
+        let (first, second) = (gone("127.0.0.59:0").await, gone("127.0.0.60:0").await);
+        let error = race_of(vec![first, second], ConnectTimeouts::default()).await.err();
+        let Some(ConnectError::Tcp { attempts, .. }) = &error else { panic!("{error:?}") };
+        assert_eq!(attempts.iter().map(|(address, _)| *address).collect::<Vec<_>>(), [first, second]);
+        for address in [first, second] {
+            timeout(LONG, gate::turn(address.ip())).await.expect("it is free");
+        }
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn an_attempt_goes_on_while_the_turn_of_the_next_is_waited_for() {
+        let held = gate::turn("127.0.0.62".parse().expect("an address")).await;
+        let mute = Mute::at("127.0.0.61:0");
+        let (_listener, taken) = listener("127.0.0.62:0").await;
+        let (_other, last) = listener("127.0.0.63:0").await;
+        let deadlines = Deadlines::begin(ConnectTimeouts::default());
+        let mut racing =
+            pin!(race("host:1", vec![mute.address, taken, last], &deadlines, Simultaneous::Wait));
+        // After the head start it waits for a turn that is taken. The first attempt wins meanwhile: there is room now.
+        assert!(timeout(HEAD_START * 2, racing.as_mut()).await.is_err());
+        mute._sockets[0].accept().expect("one is in the queue");
+        let dialled = timeout(LONG, racing).await.expect("it ends in time").expect("one answers");
+        assert_eq!(dialled.address, mute.address);
+        drop(held);
+    }
+
+    #[tokio::test]
+    async fn one_address_twice_does_not_wait_for_itself() {
+        let (listener, address) = listener("127.0.0.64:0").await;
+        drop(listener);
+        let error = race_of(vec![address, address], ConnectTimeouts::default()).await.err();
+        assert!(
+            matches!(&error, Some(ConnectError::Tcp { attempts, .. }) if attempts.len() == 2),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn the_families_take_turns() {
+        let parse =
+            |list: &[&str]| list.iter().map(|text| text.parse().expect("an address")).collect::<Vec<_>>();
+        let (a, b, c) = ("[2001:db8::1]:1", "[2001:db8::2]:1", "[2001:db8::3]:1");
+        let (x, y) = ("192.0.2.1:1", "192.0.2.2:1");
+        assert_eq!(alternate(parse(&[a, b, c, x, y])), parse(&[a, x, b, y, c]));
+        assert_eq!(alternate(parse(&[x, a, b, c])), parse(&[x, a, b, c]));
+        assert_eq!(alternate(parse(&[x, y])), parse(&[x, y]));
+        assert_eq!(alternate(parse(&[])), parse(&[]));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_resolved_by_the_system() {
+        let addresses = resolve("localhost", 80).await.expect("every system has it");
+        assert!(
+            !addresses.is_empty() && addresses.iter().all(|address| address.ip().is_loopback()),
+            "{addresses:?}"
+        );
+    }
+}
