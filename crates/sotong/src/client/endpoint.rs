@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use sotong_proto::handshake::ClientRequest;
 use url::{Host, Url};
 
 use super::error::UrlError;
@@ -68,6 +69,9 @@ impl Endpoint {
             None | Some("") => parsed.path().to_owned(),
             Some(query) => format!("{}?{query}", parsed.path()),
         };
+        // The URL standard lets some characters through that have no place in a request.
+        ClientRequest::new(&*authority, &*resource)
+            .map_err(|error| UrlError::Syntax { what: error.to_string() })?;
         if !parsed.username().is_empty() || parsed.password().is_some() {
             tracing::debug!(
                 host = authority,
@@ -212,6 +216,7 @@ mod tests {
             "ws://a%00b/",
             "ws://a%0d%0ab/",
             "ws://a^b/",
+            "ws://a\"b/",
             "ws://1.2.3.256/",
             "ws://xn--/",
             "wss://user@/",

@@ -307,11 +307,11 @@ impl Client {
     ///
     /// # Panics
     /// As [`connect`](Self::connect).
-    pub fn connect_over(
+    pub fn connect_over<S: Into<Carrier>>(
         &self,
-        stream: impl Into<Carrier>,
+        stream: S,
         url: &str,
-    ) -> impl Future<Output = Result<WebSocket, ConnectError>> + Send {
+    ) -> impl Future<Output = Result<WebSocket, ConnectError>> + Send + use<S> {
         let (client, endpoint, carrier) = (self.clone(), Endpoint::parse(url), stream.into());
         async move {
             let deadlines = Deadlines::begin(client.settings.timeouts);
