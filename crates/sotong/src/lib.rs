@@ -71,6 +71,8 @@
 //! | feature | default | what |
 //! | --- | --- | --- |
 //! | `tls` | on | `wss` on both ends: [`tls`], [`Server::with_tls`] |
+//! | `hyper` | off | upgrades out of a server that speaks HTTP by hyper 1.x: the module `upgrade` |
+//! | `axum` | off | an extractor for axum 0.8: the module `axum` |
 //! | `metrics` | off | counters and gauges, told to the facade of the crate `metrics` |
 
 mod carrier;
@@ -91,6 +93,12 @@ mod surroundings;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod transport;
+#[cfg(feature = "hyper")]
+pub mod upgrade;
+
+#[cfg(feature = "axum")]
+#[doc(inline)]
+pub use upgrade::axum;
 
 pub use carrier::{Carrier, memory};
 pub use client::{Client, ConnectDeadline, ConnectError, ConnectStep, ConnectTimeouts, UrlError, connect};

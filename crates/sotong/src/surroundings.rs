@@ -1,6 +1,6 @@
-//! What connections without a server live by: the clients of a runtime, and what somebody else's server has upgraded.
+//! What connections without a server live by: the clients of a runtime.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::runtime::{self, Handle};
 
@@ -13,7 +13,7 @@ use crate::live::{Guard, Live};
 const BUFFERED_BYTES_MAX: usize = 1 << 30;
 
 /// The clock of each runtime that has such connections.
-static CLOCKS: Mutex<Vec<(runtime::Id, Weak<Clock>)>> = Mutex::new(Vec::new());
+static CLOCKS: Clocks = Clocks::new();
 static BUDGET: OnceLock<Arc<Budget>> = OnceLock::new();
 static ALIVE: OnceLock<Arc<Live>> = OnceLock::new();
 
@@ -25,22 +25,46 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    /// Those of the current runtime. A clock starts with the first connection of a runtime, and ends with the last.
+    /// Those of the current runtime.
     pub(crate) fn current() -> Surroundings {
         let budget = BUDGET.get_or_init(|| Budget::new(BUFFERED_BYTES_MAX)).clone();
-        let id = Handle::current().id();
-        let mut clocks = CLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
-        let running =
-            clocks.iter().find(|(runtime, _)| *runtime == id).and_then(|(_, clock)| clock.upgrade());
-        let clock = running.unwrap_or_else(|| {
-            let clock = Clock::start_and_keep(&budget);
-            clocks.retain(|(_, clock)| clock.strong_count() > 0);
-            clocks.push((id, Arc::downgrade(&clock)));
-            clock
-        });
-        drop(clocks);
+        let clock = CLOCKS.current(&budget);
         let alive = ALIVE.get_or_init(Arc::default);
         let guard = alive.enter(usize::MAX).expect("there is no limit");
         Surroundings { clock, budget, guard }
+    }
+}
+
+/// A clock for each runtime that has connections of one kind. It starts with the first of them, and ends with the last.
+pub(crate) struct Clocks(Mutex<Vec<(runtime::Id, Weak<Clock>)>>);
+
+impl Clocks {
+    pub(crate) const fn new() -> Clocks {
+        Clocks(Mutex::new(Vec::new()))
+    }
+
+    /// That of the current runtime.
+    pub(crate) fn current(&self, budget: &Arc<Budget>) -> Arc<Clock> {
+        let id = Handle::current().id();
+        let mut clocks = self.lock();
+        let running =
+            clocks.iter().find(|(runtime, _)| *runtime == id).and_then(|(_, clock)| clock.upgrade());
+        running.unwrap_or_else(|| {
+            let clock = Clock::start_and_keep(budget);
+            clocks.retain(|(_, clock)| clock.strong_count() > 0);
+            clocks.push((id, Arc::downgrade(&clock)));
+            clock
+        })
+    }
+
+    /// All that run.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn running(&self) -> Vec<Arc<Clock>> {
+        self.lock().iter().filter_map(|(_, clock)| clock.upgrade()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(runtime::Id, Weak<Clock>)>> {
+        // A panic while it was locked leaves at worst a clock too few, which is started again.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,9 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use sotong_proto::handshake::{Accepted, Offer, Progress, Refusal, ServerHandshake};
+use sotong_proto::handshake::{
+    Accept, AcceptError, Accepted, Offer, Progress, Refusal, Request, ServerHandshake,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
@@ -114,7 +116,20 @@ impl Admission {
 
     /// All decisions about an offer.
     fn decide(&self, offer: Offer, peer: &mut Peer, arrival: &mut Arrival) -> Result<Decided, Refusal> {
-        let request = offer.request();
+        let prepare = |request: &Request| self.launch.prepare(request);
+        let (accept, start, guard) = self.judge(offer.request(), peer, arrival, prepare)?;
+        let accepted = offer.accept(accept).map_err(|error| unanswerable(error, peer))?;
+        Ok(Decided { accepted, start, guard })
+    }
+
+    /// Whether a request is accepted, how, and with what prepared: the last thing, when it has passed all else.
+    pub(super) fn judge<P>(
+        &self,
+        request: &Request,
+        peer: &mut Peer,
+        arrival: &mut Arrival,
+        prepare: impl FnOnce(&Request) -> Result<P, Refusal>,
+    ) -> Result<(Accept, P, Guard), Refusal> {
         let claims = self.clients.introduce(arrival, request, peer)?;
         let max = self.settings.connections_max;
         // The hook and the factory are the application's. What panics there is this request's loss only.
@@ -128,9 +143,9 @@ impl Admission {
                 ));
             }
             let guard = self.connections.enter(max).ok_or_else(|| Refusal::too_many_connections(max))?;
-            Ok((accept, self.launch.prepare(request)?, guard))
+            Ok((accept, prepare(request)?, guard))
         }));
-        let (accept, start, guard) = decided.unwrap_or_else(|_| {
+        let (accept, prepared, guard) = decided.unwrap_or_else(|_| {
             tracing::error!(%peer, "the server's hook or factory panicked; the request is refused with 500");
             Err(Refusal::new(500, "internal error\n"))
         })?;
@@ -138,11 +153,7 @@ impl Admission {
             Some(place) => guard.keeping(place),
             None => guard,
         };
-        let accepted = offer.accept(accept).map_err(|error| {
-            tracing::error!(%peer, %error, "the server's hook accepted a request in a way that cannot be answered");
-            Refusal::from(error)
-        })?;
-        Ok(Decided { accepted, start, guard })
+        Ok((accept, prepared, guard))
     }
 
     fn start(&self, decided: Decided, carrier: Carrier, peer: Peer, clock: Arc<Clock>) {
@@ -160,6 +171,12 @@ impl Admission {
         };
         start(established, self.handlers.clone());
     }
+}
+
+/// The answer when the application said yes in a way that cannot be sent.
+pub(super) fn unanswerable(error: AcceptError, peer: &Peer) -> Refusal {
+    tracing::error!(%peer, %error, "the server's hook accepted a request in a way that cannot be answered");
+    Refusal::from(error)
 }
 
 /// An offer that will be accepted.

@@ -103,6 +103,19 @@ impl Clients {
         Ok(Some(arrival))
     }
 
+    /// As [`arrive`](Self::arrive), with a request that somebody else's server has read. A peer whose address is not
+    /// known is nobody's proxy.
+    #[cfg(feature = "hyper")]
+    pub(super) fn arrive_read(&self, peer: &Peer) -> Arrival {
+        let address = peer.client_ip();
+        let speaks_for_others = address.is_some() && self.proxies.trusts(address);
+        let mut arrival = Arrival { place: None, too_many: None, speaks_for_others };
+        if !speaks_for_others {
+            self.enter(&mut arrival, peer);
+        }
+        arrival
+    }
+
     /// Learns for whom a trusted proxy asks, and gives the client its place.
     ///
     /// # Errors

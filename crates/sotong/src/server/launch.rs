@@ -32,20 +32,26 @@ where
 {
     fn prepare(&self, _request: &Request) -> Result<Start, Refusal> {
         let pull = self.clone();
-        Ok(Box::new(move |established, handlers| {
-            let web_socket = established.pull();
-            let socket = web_socket.sender();
-            // Before there is a future, what panics is the closure that makes it.
-            let Ok(future) = catch_unwind(AssertUnwindSafe(|| (pull.0)(web_socket))) else {
-                let peer = socket.peer();
-                tracing::error!(%peer, "the handler of a connection panicked; it is closed with 1011");
-                socket.close(CloseCode::INTERNAL_ERROR, "internal error");
-                return;
-            };
-            if let Some(guard) = handlers.enter(usize::MAX) {
-                tokio::spawn(Handler::new(future, socket, guard));
-            }
-        }))
+        Ok(Box::new(move |established, handlers| handle(established, &handlers, |socket| (pull.0)(socket))))
+    }
+}
+
+/// Starts a connection in pull form, with its handler in a task of its own.
+pub(super) fn handle<F>(established: Established, handlers: &Arc<Live>, handler: impl FnOnce(WebSocket) -> F)
+where
+    F: Future<Output: Outcome> + Send + 'static,
+{
+    let web_socket = established.pull();
+    let socket = web_socket.sender();
+    // Before there is a future, what panics is the closure that makes it.
+    let Ok(future) = catch_unwind(AssertUnwindSafe(|| handler(web_socket))) else {
+        let peer = socket.peer();
+        tracing::error!(%peer, "the handler of a connection panicked; it is closed with 1011");
+        socket.close(CloseCode::INTERNAL_ERROR, "internal error");
+        return;
+    };
+    if let Some(guard) = handlers.enter(usize::MAX) {
+        tokio::spawn(Handler::new(future, socket, guard));
     }
 }
 

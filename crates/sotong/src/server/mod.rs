@@ -19,6 +19,8 @@ mod rates;
 mod secure;
 mod serve;
 mod settings;
+#[cfg(feature = "hyper")]
+mod upgrades;
 mod worker;
 
 use std::io;
@@ -42,6 +44,10 @@ pub use proxies::{ForwardedHeader, ProxyError};
 pub use proxy_protocol::ProxyProtocol;
 pub use serve::{Handle, Serve, Stats};
 use settings::Settings;
+#[cfg(feature = "hyper")]
+pub use upgrades::Upgrades;
+#[cfg(feature = "hyper")]
+pub(crate) use upgrades::{Admitted, Pending};
 
 /// Accepts connections and serves them.
 ///
@@ -389,5 +395,17 @@ impl Server {
         E: Events,
     {
         Serve::new(self, Arc::new(launch::Event(make)))
+    }
+
+    /// Serves requests that somebody else's server has read, by these settings: see
+    /// [`upgrade`](mod@crate::upgrade).
+    ///
+    /// Start from [`detached`](Self::detached): what this server listens on is closed. What comes before a request
+    /// ([`with_proxy_protocol`](Self::with_proxy_protocol), TLS) and beside it ([`with_pages`](Self::with_pages)) is that
+    /// other server's business.
+    #[cfg(feature = "hyper")]
+    #[must_use]
+    pub fn upgrades(self) -> Upgrades {
+        Upgrades::new(self.settings)
     }
 }

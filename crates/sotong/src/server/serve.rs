@@ -24,7 +24,7 @@ use crate::peer::Peer;
 /// Over how long the closes of a graceful shutdown are spread by default.
 const SHUTDOWN_WINDOW: Duration = Duration::from_secs(1);
 /// How much longer than the window and the closing of a connection a shutdown waits: handlers may have last words.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How a server stops.
 #[derive(Clone, Copy, Debug)]
@@ -154,12 +154,17 @@ impl Serve {
 /// Closes all connections, spread over the window, and waits for them and their handlers, in bounded time.
 pub(super) async fn wait_for_the_end(admission: &Admission, clock: &Clock, stop: Stop) {
     clock.begin_shutdown(stop.window);
+    wait_until_none_is_left(admission, stop.wait).await;
+}
+
+/// Waits for all connections and their handlers, in bounded time.
+pub(super) async fn wait_until_none_is_left(admission: &Admission, wait: Duration) {
     let ended = async {
         admission.handshakes.none_left().await;
         admission.connections.none_left().await;
         admission.handlers.none_left().await;
     };
-    if tokio::time::timeout(stop.wait, ended).await.is_err() {
+    if tokio::time::timeout(wait, ended).await.is_err() {
         let connections = admission.connections.count();
         let handlers = admission.handlers.count();
         tracing::warn!(connections, handlers, "some did not end in time for the shutdown");
@@ -243,14 +248,20 @@ pub struct Stats {
     pub closed_for_memory: u64,
 }
 
+impl Stats {
+    pub(super) fn of(connections: &Live, budget: &Budget) -> Stats {
+        Stats {
+            connections: connections.count(),
+            buffered_bytes: budget.held_bytes(),
+            closed_for_memory: budget.closed(),
+        }
+    }
+}
+
 impl Handle {
     /// What the server holds now.
     pub fn stats(&self) -> Stats {
-        Stats {
-            connections: self.connections.count(),
-            buffered_bytes: self.budget.held_bytes(),
-            closed_for_memory: self.budget.closed(),
-        }
+        Stats::of(&self.connections, &self.budget)
     }
 
     /// Takes a connection through its handshake and serves it: TCP, a unix socket, or any [`Carrier`]. `read` are the
