@@ -29,6 +29,13 @@ impl Time {
     /// A moment that never comes: a timer that is not set.
     pub(crate) const NEVER: Time = Time(u64::MAX);
 
+    /// The moment that lies this many nanoseconds after the start of the driver's clock.
+    #[inline]
+    pub const fn from_nanoseconds(since_start: u64) -> Self {
+        // The last number stands for a moment that never comes.
+        Time(if since_start > LAST { LAST } else { since_start })
+    }
+
     /// The moment that lies `since_start` after the start of the driver's clock.
     pub fn from_start(since_start: Duration) -> Self {
         Time(nanoseconds(since_start))

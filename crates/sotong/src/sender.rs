@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sotong_proto::handshake::Request;
-use sotong_proto::{Close, CloseCode, Closed, Initiator, Refused};
+use sotong_proto::{Close, CloseCode, Closed, Config, Initiator, Refused};
 
 use crate::driver::shared::Shared;
 use crate::error::{Error, SendError, TrySendError};
@@ -115,6 +115,33 @@ impl Sender {
     #[expect(clippy::must_use_candidate, reason = "closing twice is fine")]
     pub fn close(&self, code: CloseCode, reason: &str) -> bool {
         self.shared.close(Close::new(code, reason), Initiator::Local)
+    }
+
+    /// Gives this connection other limits and deadlines than its server or client has: larger ones for a peer that has
+    /// proved who it is, or smaller ones.
+    ///
+    /// They hold from the next read on. Deadlines that run already stay; `handshake_*`, `head_*` and
+    /// `inbox_bytes_max` have had their effect and change nothing.
+    ///
+    /// ```no_run
+    /// use sotong::{Config, Error, WebSocket};
+    ///
+    /// # fn is_valid(_: &sotong::Message) -> bool { true }
+    /// async fn upload(mut socket: WebSocket) -> Result<(), Error> {
+    ///     // Until it has said who it is, a peer may send little.
+    ///     match socket.recv().await? {
+    ///         Some(password) if is_valid(&password) => {}
+    ///         _ => return Ok(()),
+    ///     }
+    ///     socket.sender().raise_limits(Config::default().with_message_bytes_max(64 * 1024 * 1024));
+    ///     while let Some(file) = socket.recv().await? {
+    ///         println!("{} bytes", file.as_bytes().len());
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn raise_limits(&self, config: Config) {
+        self.shared.raise_limits(Arc::new(config));
     }
 
     /// Ready when the connection is over: how it ended.

@@ -15,8 +15,15 @@ use super::budget::Budget;
 use super::wheel::{Slot, Wheel};
 
 /// The clock of one runtime: where the core's time comes from, and who wakes a driver when a deadline is due.
+///
+/// The time is the system's coarse one, which moves with its timer interrupt, every 1 to 10 ms: deadlines live on
+/// ticks of 32 ms, and an exact clock is a tenth of what a driver's turn costs besides its system calls.
 pub(crate) struct Clock {
     start: Instant,
+    /// What the coarse clock showed at the start.
+    start_coarse: u64,
+    /// How far the coarse time may be behind.
+    lag: Duration,
     wheel: Mutex<Wheel>,
     /// Tells the task that turns the wheel about an earlier deadline.
     earlier: Arc<Notify>,
@@ -55,6 +62,8 @@ impl Clock {
     fn new(budget: &Arc<Budget>) -> Arc<Clock> {
         let clock = Arc::new(Clock {
             start: Instant::now(),
+            start_coarse: coarse::nanoseconds(),
+            lag: coarse::resolution(),
             wheel: Mutex::new(Wheel::default()),
             earlier: Arc::new(Notify::new()),
             shutdown: OnceLock::new(),
@@ -67,7 +76,7 @@ impl Clock {
     /// The time for the core.
     #[inline]
     pub(crate) fn now(&self) -> Time {
-        Time::from_start(self.start.elapsed())
+        Time::from_nanoseconds(coarse::nanoseconds().saturating_sub(self.start_coarse))
     }
 
     /// A moment of the core's time, as tokio has it.
@@ -142,7 +151,8 @@ async fn turn(clock: Weak<Clock>, earlier: Arc<Notify>) {
             let next = clock.wheel().expire(now, &mut due);
             // Outside the lock: a waker may run code that arms again.
             due.into_iter().for_each(Waker::wake);
-            next.map(|time| clock.instant(time))
+            // By then the coarse time has come, too.
+            next.map(|time| clock.instant(time) + clock.lag)
         };
         match next {
             Some(next) => {
@@ -153,5 +163,42 @@ async fn turn(clock: Weak<Clock>, earlier: Arc<Notify>) {
             }
             None => earlier.notified().await,
         }
+    }
+}
+
+/// The system's coarse clock.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod coarse {
+    use std::time::Duration;
+
+    use rustix::time::{ClockId, clock_getres, clock_gettime};
+
+    #[inline]
+    pub(super) fn nanoseconds() -> u64 {
+        let now = clock_gettime(ClockId::MonotonicCoarse);
+        now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+    }
+
+    pub(super) fn resolution() -> Duration {
+        Duration::try_from(clock_getres(ClockId::MonotonicCoarse)).unwrap_or(Duration::from_millis(10))
+    }
+}
+
+/// Where there is none, the exact one.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod coarse {
+    use std::sync::LazyLock;
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+    pub(super) fn nanoseconds() -> u64 {
+        u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn resolution() -> Duration {
+        Duration::ZERO
     }
 }

@@ -135,8 +135,7 @@ impl<S: Sink> Driver<S> {
     }
 
     /// One turn; ready with the end.
-    fn turn(&mut self, context: &mut Context<'_>) -> Poll<End> {
-        let corked = Corked::begin(self.shared().address());
+    fn turn(&mut self, corked: &Corked<'_>, context: &mut Context<'_>) -> Poll<End> {
         if !std::mem::replace(&mut self.is_known, true) {
             self.shared().lock().driver = Some(context.waker().clone());
         }
@@ -144,7 +143,7 @@ impl<S: Sink> Driver<S> {
         let now = self.clock.now();
         for round in 0..READS_PER_TURN {
             self.release_close(now);
-            let unsent = match self.write(&corked, now, context) {
+            let unsent = match self.write(corked, now, context) {
                 Ok(unsent) => unsent,
                 Err(error) => return Poll::Ready(End::Failed(error)),
             };
@@ -157,7 +156,7 @@ impl<S: Sink> Driver<S> {
                 }
                 match self.connection.carrier() {
                     CarrierState::Drop => {
-                        self.say_last_word(&corked, now, context);
+                        self.say_last_word(corked, now, context);
                         return Poll::Ready(End::Dropped);
                     }
                     CarrierState::Finish if unsent == 0 => self.hang_up(context),
@@ -182,7 +181,7 @@ impl<S: Sink> Driver<S> {
                 return self.wait(now, context);
             }
             self.connection.resume(now);
-            match self.read(context, room, now) {
+            match self.read(corked, context, room, now) {
                 Poll::Ready(Ok(0)) if self.owes_close() => self.peer_has_hung_up = true,
                 Poll::Ready(Ok(0)) => return Poll::Ready(End::Regular),
                 Poll::Ready(Ok(_)) => {}
@@ -194,7 +193,7 @@ impl<S: Sink> Driver<S> {
         }
         // There may be more, but others want their turn.
         context.waker().wake_by_ref();
-        match self.write(&corked, now, context) {
+        match self.write(corked, now, context) {
             Ok(_) => self.wait(now, context),
             Err(error) => Poll::Ready(End::Failed(error)),
         }
@@ -209,17 +208,18 @@ impl<S: Sink> Driver<S> {
     ///
     /// Not in the turn, because the bytes would cost room in the task for its whole life.
     pub(crate) fn open(&mut self, mut early: Vec<u8>) {
-        let corked = Corked::begin(self.shared().address());
-        self.tell(|sink, socket| sink.open(socket));
-        if !early.is_empty() {
-            self.hand_on(&mut early, self.clock.now());
-        }
-        corked.flush(|cork| self.shared().queue_corked(cork));
+        turn::begin(self.shared().address(), |corked| {
+            self.tell(|sink, socket| sink.open(socket));
+            if !early.is_empty() {
+                self.hand_on(&mut early, self.clock.now());
+            }
+            corked.flush(|cork| self.shared().queue_corked(cork));
+        });
     }
 
     /// Writes what is corked and what waits; returns how much still waits. If some does, the task is woken when
     /// there is room.
-    fn write(&mut self, corked: &Corked, now: Time, context: &mut Context<'_>) -> io::Result<usize> {
+    fn write(&mut self, corked: &Corked<'_>, now: Time, context: &mut Context<'_>) -> io::Result<usize> {
         let shared = self.socket.shared();
         let transport = &self.transport;
         let mut written = 0;
@@ -272,7 +272,7 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Before the carrier is given up: a Close that is still held back, if the kernel takes it.
-    fn say_last_word(&mut self, corked: &Corked, now: Time, context: &mut Context<'_>) {
+    fn say_last_word(&mut self, corked: &Corked<'_>, now: Time, context: &mut Context<'_>) {
         if self.shared().is_held() {
             self.shared().release_close();
             // It is the end, with or without it.
@@ -292,10 +292,14 @@ impl<S: Sink> Driver<S> {
             || self.shared().is_held() && self.sink.as_ref().is_none_or(Sink::is_through)
     }
 
-    /// Tells the core of time that has passed, and of a Close that the application or a shutdown has sent.
+    /// Tells the core of time that has passed, of new limits, and of a Close that the application or a shutdown has
+    /// sent.
     fn look_at_deadlines(&mut self, now: Time) {
         if self.clock.shutdown_due(self.slot).is_some_and(|due| due <= now) {
             self.shared().close(Close::new(CloseCode::GOING_AWAY, "the server shuts down"), Initiator::Local);
+        }
+        if let Some(config) = self.shared().take_raised() {
+            self.connection.set_config(config);
         }
         if self.shared().is_closing() {
             self.connection.close_sent(now);
@@ -347,8 +351,14 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Reads once and hands on what came.
-    fn read(&mut self, context: &mut Context<'_>, room: usize, now: Time) -> Poll<io::Result<usize>> {
-        turn::with_scratch(|scratch| {
+    fn read(
+        &mut self,
+        corked: &Corked<'_>,
+        context: &mut Context<'_>,
+        room: usize,
+        now: Time,
+    ) -> Poll<io::Result<usize>> {
+        corked.with_scratch(|scratch| {
             let count = ready!(self.transport.poll_read(context, &mut scratch[..room]))?;
             self.hand_on(&mut scratch[..count], now);
             Poll::Ready(Ok(count))
@@ -393,9 +403,15 @@ impl<S: Sink> Driver<S> {
         let held = self.connection.buffered_bytes() + self.sink.as_ref().map_or(0, Sink::held_bytes);
         self.shared().hold_in(held);
         let shutdown = self.clock.shutdown_due(self.slot);
-        let close = shutdown.filter(|_| !self.shared().is_closing());
-        let dues = [self.connection.deadline(), self.shared().held_until(), close];
-        let due = dues.into_iter().flatten().min().unwrap_or(Time::ZERO + Duration::MAX);
+        let mut due = self.connection.deadline().unwrap_or(Time::ZERO + Duration::MAX);
+        if let Some(until) = self.shared().held_until() {
+            due = due.min(until);
+        }
+        if let Some(close) = shutdown
+            && !self.shared().is_closing()
+        {
+            due = due.min(close);
+        }
         // An alarm rings up to a tick late, so one that is armed for this very moment stays as it is.
         // A shutdown moves alarms: what was armed before it may have rung already.
         if due + TICK < self.armed || self.armed <= now || shutdown.is_some() {
@@ -454,7 +470,8 @@ impl<S: Sink> Future for Driver<S> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let driver = self.get_mut();
-        driver.turn(context).map(|end| {
+        let turn = turn::begin(driver.shared().address(), |corked| driver.turn(corked, context));
+        turn.map(|end| {
             driver.transport.farewell(context);
             driver.finish(end);
         })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker, ready};
 use std::time::Duration;
 
-use sotong_proto::{Close, Closed, Cork, Initiator, Outbox, Refused, Replies, Time};
+use sotong_proto::{Close, Closed, Config, Cork, Initiator, Outbox, Refused, Replies, Time};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -31,6 +31,8 @@ pub(crate) struct Outbound {
     pub(crate) transport: Option<Arc<Transport>>,
     pub(crate) over: Option<Box<Over>>,
     pub(super) held: Option<Box<Held>>,
+    /// New limits that the driver has not seen.
+    pub(super) raised: Option<Arc<Config>>,
     /// Who waits for what. Most connections have nobody.
     waiting: Option<Box<Waiting>>,
 }
@@ -72,7 +74,7 @@ struct Ping {
 
 impl Outbound {
     pub(super) fn new(outbox: Outbox, transport: Option<Arc<Transport>>) -> Self {
-        Outbound { outbox, driver: None, transport, over: None, held: None, waiting: None }
+        Outbound { outbox, driver: None, transport, over: None, held: None, raised: None, waiting: None }
     }
 
     pub(crate) fn push(&mut self, message: &Carried<'_>) -> Result<(), Refused> {
@@ -237,6 +239,7 @@ impl Outbound {
     pub(super) fn finish(&mut self, over: Over) -> Ended {
         self.over = Some(Box::new(over));
         self.held = None;
+        self.raised = None;
         self.outbox.discard();
         Ended { _driver: self.driver.take(), _transport: self.transport.take(), waiting: self.waiting.take() }
     }

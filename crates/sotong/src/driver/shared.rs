@@ -1,6 +1,6 @@
 //! What a connection's driver shares with its senders.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -26,6 +26,8 @@ const CLOSING: u8 = 2;
 const FLUSHING: u8 = 4;
 /// A Close of the core is held back.
 const HELD: u8 = 8;
+/// There are new limits, which the driver has not seen.
+const RAISED: u8 = 16;
 
 /// One allocation per connection, behind every `Sender`.
 pub(crate) struct Shared {
@@ -38,7 +40,8 @@ pub(crate) struct Shared {
     /// Whether what callbacks send may be corked.
     corks: bool,
     form: Form,
-    config: Arc<Config>,
+    outbox_bytes_max: AtomicUsize,
+    pong_bytes_max: AtomicUsize,
     budget: Arc<Budget>,
     /// What the budget knows of: steps in the outbox, changed under the lock; and steps of what was received,
     /// changed by the driver.
@@ -88,9 +91,10 @@ impl Shared {
     ) -> Arc<Shared> {
         // A client's frames are masked, each with a key of its own: that is the outbox's business, under the lock.
         let corks = form == Form::Events && role.side() == Side::Server;
+        let (outbox_bytes_max, pong_bytes_max) = (config.outbox_bytes_max, config.pong_bytes_max);
         let outbox = match role {
-            Role::Server => Outbox::server(config.clone()),
-            Role::Client(seed) => Outbox::client(config.clone(), seed),
+            Role::Server => Outbox::server(config),
+            Role::Client(seed) => Outbox::client(config, seed),
         };
         let outbound = Outbound::new(outbox, transport);
         Arc::new(Shared {
@@ -103,12 +107,46 @@ impl Shared {
             held_in: AtomicU32::new(0),
             corks,
             form,
-            config,
+            outbox_bytes_max: AtomicUsize::new(outbox_bytes_max),
+            pong_bytes_max: AtomicUsize::new(pong_bytes_max),
         })
     }
 
     pub(crate) fn outbox_bytes_max(&self) -> usize {
-        self.config.outbox_bytes_max
+        self.outbox_bytes_max.load(Ordering::Relaxed)
+    }
+
+    /// Gives the connection new limits.
+    pub(crate) fn raise_limits(&self, config: Arc<Config>) {
+        self.outbox_bytes_max.store(config.outbox_bytes_max, Ordering::Relaxed);
+        self.pong_bytes_max.store(config.pong_bytes_max, Ordering::Relaxed);
+        let mut outbound = self.lock();
+        if outbound.over.is_some() {
+            return;
+        }
+        outbound.outbox.set_config(config.clone());
+        outbound.raised = Some(config);
+        self.publish(&outbound);
+        // There may be more room now.
+        let news = outbound.take_waiting_for_room();
+        if turn::is_turn_of(self.address()) {
+            drop(outbound);
+        } else {
+            wake_driver(outbound);
+        }
+        news.tell();
+    }
+
+    /// New limits that the driver has not seen.
+    #[inline]
+    pub(crate) fn take_raised(&self) -> Option<Arc<Config>> {
+        if self.flags.load(Ordering::Acquire) & RAISED == 0 {
+            return None;
+        }
+        let mut outbound = self.lock();
+        let raised = outbound.raised.take();
+        self.publish(&outbound);
+        raised
     }
 
     /// What tells this connection from others on its thread.
@@ -160,14 +198,15 @@ impl Shared {
         let closing = if outbound.is_closing() { CLOSING } else { 0 };
         let flushing = if outbound.is_flush_awaited() { FLUSHING } else { 0 };
         let held = if outbound.held.is_some() { HELD } else { 0 };
-        self.flags.store(queued | closing | flushing | held, Ordering::Release);
+        let raised = if outbound.raised.is_some() { RAISED } else { 0 };
+        self.flags.store(queued | closing | flushing | held | raised, Ordering::Release);
     }
 
     /// Queues or corks a message.
     #[inline]
     pub(crate) fn try_send(&self, message: &Carried<'_>) -> Result<(), Refused> {
         if self.corks && self.is_quiet() {
-            match turn::cork(self.address(), message.as_ref(), self.config.outbox_bytes_max) {
+            match turn::cork(self.address(), message.as_ref(), self.outbox_bytes_max()) {
                 Some(true) => return Ok(()),
                 Some(false) => return Err(Refused::Full),
                 None => {}
@@ -269,7 +308,7 @@ impl Shared {
     /// The core's answer to a Ping; only in the driver's turn.
     pub(crate) fn pong_out(&self, payload: &[u8]) {
         if self.corks && self.is_quiet() {
-            if turn::cork_pong(self.address(), payload, self.config.pong_bytes_max) {
+            if turn::cork_pong(self.address(), payload, self.pong_bytes_max.load(Ordering::Relaxed)) {
                 return;
             }
             // More Pongs than may wait: the outbox decides which is answered, and must know of those before.
@@ -365,7 +404,7 @@ impl Shared {
         if outbound.is_closing() {
             return Poll::Ready(Err(outbound.end_so_far()));
         }
-        if outbound.outbox.len() * 2 <= self.config.outbox_bytes_max {
+        if outbound.outbox.len() * 2 <= self.outbox_bytes_max() {
             return Poll::Ready(Ok(()));
         }
         let before = outbound.wait_as_sink(context.waker());

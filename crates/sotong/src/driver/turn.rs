@@ -11,70 +11,83 @@ pub(crate) const SCRATCH_BYTES: usize = 512 * 1024;
 const CORK_ROOM_BYTES: usize = SCRATCH_BYTES;
 
 thread_local! {
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    static TURN: Turn = const { Turn { connection: Cell::new(0), cork: RefCell::new(Cork::new()) } };
+    static TURN: Turn = const {
+        Turn {
+            connection: Cell::new(0),
+            cork: RefCell::new(Cork::new()),
+            scratch: RefCell::new(Vec::new()),
+        }
+    };
 }
 
-/// Whose turn it is on this thread, and what it has corked.
+/// Whose turn it is on this thread, what it has corked, and what it reads into.
 struct Turn {
     /// The address of the connection's shared part; 0 when it is nobody's turn.
     connection: Cell<usize>,
     cork: RefCell<Cork>,
-}
-
-/// Lends the thread's read buffer to `read`.
-///
-/// It is taken and put back, not borrowed, so that a callback that polls another driver works: that one gets a
-/// buffer of its own.
-pub(crate) fn with_scratch<R>(read: impl FnOnce(&mut [u8]) -> R) -> R {
-    let mut scratch = SCRATCH.take();
-    if scratch.is_empty() {
-        // Zeroed by the operating system page by page, as it is used: an idle worker pays for what it read once.
-        scratch = vec![0; SCRATCH_BYTES];
-    }
-    let result = read(&mut scratch);
-    SCRATCH.set(scratch);
-    result
+    scratch: RefCell<Vec<u8>>,
 }
 
 /// A driver's turn. While it lasts, what its own callbacks send goes to the cork, without a lock.
-pub(crate) struct Corked {
+pub(crate) struct Corked<'a> {
+    turn: &'a Turn,
     connection_before: usize,
     cork_before: Cork,
 }
 
-impl Corked {
-    pub(crate) fn begin(connection: usize) -> Self {
-        TURN.with(|turn| Corked {
+/// Runs a turn of the connection.
+#[inline]
+pub(crate) fn begin<R>(connection: usize, run: impl FnOnce(&Corked<'_>) -> R) -> R {
+    TURN.with(|turn| {
+        let corked = Corked {
+            turn,
             connection_before: turn.connection.replace(connection),
             // Empty unless a callback polls another driver.
             cork_before: if turn.cork.borrow().is_empty() { Cork::new() } else { turn.cork.take() },
-        })
-    }
+        };
+        run(&corked)
+    })
+}
 
+impl Corked<'_> {
     /// Hands what was corked to `write`, which must leave it empty.
+    #[inline]
     pub(crate) fn flush<R>(&self, write: impl FnOnce(&mut Cork) -> R) -> R {
-        TURN.with(|turn| write(&mut turn.cork.borrow_mut()))
+        write(&mut self.turn.cork.borrow_mut())
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
-        TURN.with(|turn| turn.cork.borrow().len())
+        self.turn.cork.borrow().len()
+    }
+
+    /// Lends the thread's read buffer to `read`.
+    #[inline]
+    pub(crate) fn with_scratch<R>(&self, read: impl FnOnce(&mut [u8]) -> R) -> R {
+        let Ok(mut scratch) = self.turn.scratch.try_borrow_mut() else {
+            // A callback polls another driver. That one gets a buffer of its own.
+            return read(&mut vec![0; SCRATCH_BYTES]);
+        };
+        if scratch.is_empty() {
+            // Zeroed by the operating system page by page, as it is used: an idle worker pays for what it read once.
+            *scratch = vec![0; SCRATCH_BYTES];
+        }
+        read(&mut scratch)
     }
 }
 
-impl Drop for Corked {
+impl Drop for Corked<'_> {
+    #[inline]
     fn drop(&mut self) {
-        TURN.with(|turn| {
-            turn.connection.set(self.connection_before);
-            let mut cork = turn.cork.borrow_mut();
-            // What a panic left behind belongs to a connection that is over.
-            cork.clear();
-            if self.cork_before.is_empty() {
-                cork.shrink(CORK_ROOM_BYTES);
-            } else {
-                *cork = std::mem::take(&mut self.cork_before);
-            }
-        });
+        self.turn.connection.set(self.connection_before);
+        let mut cork = self.turn.cork.borrow_mut();
+        // What a panic left behind belongs to a connection that is over.
+        cork.clear();
+        if self.cork_before.is_empty() {
+            cork.shrink(CORK_ROOM_BYTES);
+        } else {
+            *cork = std::mem::take(&mut self.cork_before);
+        }
     }
 }
 

@@ -16,6 +16,8 @@ use crate::driver::clock::Clock;
 use crate::live::Guard;
 use crate::peer::Peer;
 
+/// After how many turns a thread asks the system what is new. A turn is short, and it asks anyway when none is left.
+const EVENT_INTERVAL: u32 = 128;
 /// How much longer than its wait for connections a thread may take to end.
 const TEARDOWN: Duration = Duration::from_secs(1);
 
@@ -81,7 +83,7 @@ impl Workers {
 
 impl Worker {
     fn start(index: usize, admission: Arc<Admission>) -> io::Result<Worker> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()?;
         let (incoming, mut arrivals) = mpsc::unbounded_channel::<(Parked, Peer, Vec<u8>, Guard)>();
         let (stop, stopping) = oneshot::channel();
         let (end, ended) = oneshot::channel::<()>();
