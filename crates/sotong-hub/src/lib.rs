@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!   cli ──► serve ──► core ──► wire        cli: the command line       serve: sockets and pages
-//!     └───► echo        (pure)             core: what to do about it   wire: the words
+//!     ├───► echo        (pure)             core: what to do about it   wire: the words
+//!     └───► connect                        connect: a client at a terminal, or in a script
 //! ```
 //!
 //! Nothing points back: [`core`] and [`wire`] know neither sockets nor clocks.
 
 pub mod cli;
+pub mod connect;
 pub mod core;
 pub mod echo;
 pub mod serve;

@@ -15,17 +15,26 @@ pub enum Exit {
     Usage = 2,
     /// An address cannot be listened on; nothing was started.
     Address = 3,
+    /// `connect`: there is no connection: no such host, nobody listens, no TLS, too slow.
+    Unreachable = 4,
+    /// `connect`: the server refused the handshake, or answered it wrongly.
+    Refused = 5,
+    /// `connect`: the connection ended with a code that tells of a fault, or without a Close.
+    Abnormal = 6,
     /// A second SIGINT or SIGTERM ended it before all connections were closed.
     Interrupted = 130,
 }
 
 impl Exit {
     /// All of them, with what `--help` says about each.
-    pub const ALL: [(Exit, &'static str); 5] = [
+    pub const ALL: [(Exit, &'static str); 8] = [
         (Exit::Fine, "fine; also after SIGINT (Ctrl-C) and SIGTERM, all connections closed"),
         (Exit::Failed, "failed while running"),
         (Exit::Usage, "wrong command line"),
         (Exit::Address, "cannot listen there: in use, not permitted, not of this machine"),
+        (Exit::Unreachable, "connect: no connection: name, TCP, TLS, or too slow"),
+        (Exit::Refused, "connect: the server refused the handshake, or answered it wrongly"),
+        (Exit::Abnormal, "connect: closed with a code that tells of a fault, or not closed"),
         (Exit::Interrupted, "a second SIGINT or SIGTERM ended it at once"),
     ];
 
@@ -38,7 +47,7 @@ impl Exit {
     pub(super) fn because(self, line: impl fmt::Display) -> Failure {
         // One line, whatever was typed.
         let line = line.to_string().chars().map(|each| if each.is_control() { ' ' } else { each }).collect();
-        Failure { exit: self, line }
+        Failure { exit: self, line, details: String::new() }
     }
 }
 
@@ -53,4 +62,13 @@ impl From<Exit> for ExitCode {
 pub(super) struct Failure {
     pub(super) exit: Exit,
     pub(super) line: String,
+    /// What belongs to that line, in lines of its own; usually nothing.
+    pub(super) details: String,
+}
+
+impl Failure {
+    pub(super) fn with_details(mut self, details: String) -> Failure {
+        self.details = details;
+        self
+    }
 }

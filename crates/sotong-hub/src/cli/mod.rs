@@ -6,6 +6,7 @@
 //!                        └───── Failure (exit.rs): one line on stderr and an exit code ◄──┘
 //! ```
 
+mod connect;
 mod exit;
 mod run;
 mod settings;
@@ -25,9 +26,9 @@ use typed::Parsed;
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match try_main(arguments) {
         Ok(()) => Exit::Fine.into(),
-        Err(Failure { exit, line }) => {
+        Err(Failure { exit, line, details }) => {
             // Nobody to read it is no reason to change the exit code.
-            let _ = writeln!(io::stderr(), "sotong: {line}");
+            let _ = write!(io::stderr(), "sotong: {line}\n{details}");
             exit.into()
         }
     }

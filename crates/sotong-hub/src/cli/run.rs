@@ -23,6 +23,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
         match settings.command {
             Command::Serve(settings) => serve(settings).await,
             Command::Echo(settings) => echo(settings).await,
+            Command::Connect(settings) => super::connect::run(*settings).await,
         }
     })
 }

@@ -26,6 +26,7 @@ pub(super) struct Settings {
 pub(super) enum Command {
     Serve(serve::Settings),
     Echo(Echo),
+    Connect(Box<crate::connect::Settings>),
 }
 
 #[derive(Debug)]
@@ -64,12 +65,15 @@ impl Settings {
                 };
                 (echo.log, Command::Echo(settings))
             }
+            typed::Command::Connect(connect) => {
+                (connect.log.clone(), Command::Connect(Box::new(super::connect::check(*connect)?)))
+            }
         };
         Ok(Settings { command, log: filter(&log)? })
     }
 }
 
-fn wrong(option: &str, seen: &str, why: impl std::fmt::Display) -> Failure {
+pub(super) fn wrong(option: &str, seen: &str, why: impl std::fmt::Display) -> Failure {
     Exit::Usage.because(format_args!("{option} '{seen}': {why}"))
 }
 
@@ -135,7 +139,7 @@ fn style(typed: &str) -> Result<Style, Failure> {
     }
 }
 
-fn message_bytes_max(typed: &str) -> Result<u64, Failure> {
+pub(super) fn message_bytes_max(typed: &str) -> Result<u64, Failure> {
     match typed.parse() {
         Ok(bytes) if (1..=MESSAGE_BYTES_MAX).contains(&bytes) => Ok(bytes),
         _ => {

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::connect::{self, Connect};
 use super::exit::{Exit, Failure};
 
 /// A realtime server that any browser page talks to with `new WebSocket(url)`.
@@ -23,6 +24,9 @@ pub(super) enum Command {
     /// Answers each message with itself: a target for tests and measurements
     #[command(after_help = ECHO_EXAMPLES)]
     Echo(Echo),
+    /// Talks to any WebSocket server, by hand or in a script
+    #[command(after_help = connect::EXAMPLES)]
+    Connect(Box<Connect>),
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +101,7 @@ const EXAMPLES: &str = "\
 Examples:
   sotong serve                       pages and chat at http://127.0.0.1:8000/
   sotong echo --listen 127.0.0.1:0   an echo server on a free port
+  sotong connect ws://127.0.0.1:9001 a client: lines in, messages out
   sotong serve --help                all options of serve
 
 In a page, nothing is needed but the browser's own object:
@@ -177,7 +182,7 @@ fn line(error: &clap::Error) -> String {
             let seen = context(ContextKind::InvalidSubcommand).unwrap_or_default();
             let suggested = suggestion(ContextKind::SuggestedSubcommand);
             let suggested = if suggested.is_empty() {
-                "; there are serve and echo: see 'sotong --help'".to_owned()
+                "; there are serve, echo and connect: see 'sotong --help'".to_owned()
             } else {
                 suggested
             };
@@ -214,7 +219,8 @@ mod tests {
     /// clap does not break lines, and a terminal breaks them inside words.
     #[test]
     fn help_fits_a_terminal_of_80_columns() {
-        for arguments in [&["--help"][..], &["serve", "--help"], &["echo", "--help"]] {
+        for arguments in [&["--help"][..], &["serve", "--help"], &["echo", "--help"], &["connect", "--help"]]
+        {
             let arguments = ["sotong"].iter().chain(arguments).map(OsString::from);
             let Ok(Parsed::Help(help)) = parse(arguments) else { panic!("no help") };
             for line in help.lines().filter(|line| !line.trim_start().starts_with("const socket")) {

@@ -1,0 +1,256 @@
+//! A connection that is open: what is typed goes out, what comes is shown, until one of the ends closes.
+
+use std::future::{pending, poll_fn};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use sotong::{CloseCode, Closed, Error, Initiator, Sender, WebSocket};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::Linger;
+use super::command::{Command, HELP};
+use super::event::{Event, Opcode, Trouble, TroubleKind};
+use super::lines::{InputError, Piece};
+use super::output::{Gone, Output};
+use super::text;
+use super::view::{BLOCK_BYTES, View};
+
+/// How long the server may take to answer our Close after Ctrl-C.
+const INTERRUPT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The same after nobody reads our stdout any more: nobody waits for that.
+const GONE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What comes in at this end.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// A message.
+    Piece(Piece),
+    /// What was typed at a terminal.
+    Command(Command),
+    /// Nothing more will come; how long to go on listening.
+    End(Linger),
+    /// It cannot be sent.
+    Failed(InputError),
+}
+
+/// What a session is made of, besides the connection.
+pub(super) struct Session<'a> {
+    pub(super) view: &'a View,
+    pub(super) output: &'a Output,
+    pub(super) ping_interval: Option<Duration>,
+    pub(super) message_bytes_max: u64,
+    pub(super) is_binary: bool,
+}
+
+/// How a session ended.
+pub(super) struct Over {
+    /// How the connection ended; `None` if that was not waited for.
+    pub(super) closed: Option<Arc<Closed>>,
+    pub(super) trouble: Option<Trouble>,
+}
+
+impl Session<'_> {
+    /// Sends and shows until the connection is over.
+    pub(super) async fn run(
+        &self,
+        mut socket: WebSocket,
+        mut inputs: mpsc::Receiver<Vec<Input>>,
+        stops: &mut mpsc::Receiver<()>,
+    ) -> Over {
+        let sender = socket.sender();
+        let mut input_trouble = None;
+        let asked = Notify::new();
+        let received = tokio::select! {
+            received = self.receive(&mut socket) => received,
+            () = self.send(&sender, &mut inputs, &asked, &mut input_trouble) => return Over::unseen(None),
+            () = self.ping(&sender, &asked) => return Over::unseen(None),
+            trouble = stop(&sender, stops) => return Over::unseen(Some(trouble)),
+        };
+        match received {
+            Err(Gone) => {
+                sender.close(CloseCode::NORMAL, "");
+                let _ = timeout(GONE_TIMEOUT, sender.closed()).await;
+                Over::unseen(None)
+            }
+            Ok(error) => {
+                let closed = sender.closed().await;
+                let trouble = input_trouble.or_else(|| verdict(error.as_ref(), &closed));
+                Over { closed: Some(closed), trouble }
+            }
+        }
+    }
+
+    /// Shows what comes. What came in one read is written in one block.
+    async fn receive(&self, socket: &mut WebSocket) -> Result<Option<Error>, Gone> {
+        let mut block = Vec::new();
+        loop {
+            let ready = match block.len() {
+                0 => Poll::Ready(socket.recv().await),
+                BLOCK_BYTES.. => Poll::Pending,
+                _ => poll_fn(|context| Poll::Ready(socket.poll_recv(context))).await,
+            };
+            match ready {
+                Poll::Ready(Ok(Some(message))) => {
+                    self.view.message(&mut block, message);
+                    // A notice of each message, but nothing of its own to write: an empty binary one.
+                    continue;
+                }
+                Poll::Pending if block.is_empty() => {}
+                Poll::Pending => self.output.write(std::mem::take(&mut block)).await?,
+                Poll::Ready(end) => {
+                    if !block.is_empty() {
+                        self.output.write(std::mem::take(&mut block)).await?;
+                    }
+                    return Ok(end.err());
+                }
+            }
+        }
+    }
+
+    /// Sends what comes in at this end. Never ready: how it ends is told by what is received.
+    async fn send(
+        &self,
+        sender: &Sender,
+        inputs: &mut mpsc::Receiver<Vec<Input>>,
+        asked: &Notify,
+        trouble: &mut Option<Trouble>,
+    ) {
+        while let Some(batch) = inputs.recv().await {
+            for input in batch {
+                match input {
+                    Input::Piece(piece) => self.say(sender, piece).await,
+                    Input::Command(command) => self.obey(sender, command, asked).await,
+                    Input::End(linger) => {
+                        match linger {
+                            Linger::For(time) => sleep(time).await,
+                            Linger::Forever => pending().await,
+                        }
+                        // The time for the end begins when everything is on its way.
+                        let _ = sender.flushed().await;
+                        sender.close(CloseCode::NORMAL, "");
+                    }
+                    Input::Failed(error) => {
+                        *trouble = Some(Trouble::new(TroubleKind::Input, error));
+                        let _ = sender.flushed().await;
+                        sender.close(CloseCode::NORMAL, "");
+                    }
+                }
+            }
+        }
+        pending().await
+    }
+
+    async fn say(&self, sender: &Sender, piece: Piece) {
+        let bytes = piece.len();
+        let opcode = match &piece {
+            Piece::Text(_) => Opcode::Text,
+            Piece::Binary(_) => Opcode::Binary,
+        };
+        if bytes as u64 > self.message_bytes_max {
+            let max = self.message_bytes_max;
+            let line =
+                format!("not sent: {bytes} bytes, the largest message has {max} (--message-bytes-max)");
+            let _ = self.view.answer(self.output, &line).await;
+            return;
+        }
+        let sent = match piece {
+            Piece::Text(text) => sender.send(text).await,
+            Piece::Binary(bytes) => sender.send(bytes).await,
+        };
+        // A connection that is over says so itself.
+        if sent.is_ok() {
+            let _ = self.view.tell(self.output, &Event::Sent(opcode, bytes)).await;
+        }
+    }
+
+    async fn obey(&self, sender: &Sender, command: Command, asked: &Notify) {
+        match command {
+            Command::Say(text) if self.is_binary => self.say(sender, Piece::Binary(text.into())).await,
+            Command::Say(text) => self.say(sender, Piece::Text(text)).await,
+            Command::Hex(bytes) => self.say(sender, Piece::Binary(bytes)).await,
+            Command::Ping => asked.notify_one(),
+            Command::Close(code, reason) => {
+                sender.close(code, &reason);
+            }
+            Command::Help => {
+                let _ = self.view.answer(self.output, HELP).await;
+            }
+            Command::Wrong(why) => {
+                let _ = self.view.answer(self.output, &super::escape::line(&why)).await;
+            }
+        }
+    }
+
+    /// Sends pings, in time and when asked. Never ready.
+    async fn ping(&self, sender: &Sender, asked: &Notify) {
+        let mut ticks = self.ping_interval.map(|every| {
+            let mut ticks = interval(every);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        });
+        let mut tick = async || match &mut ticks {
+            Some(ticks) => drop(ticks.tick().await),
+            None => pending().await,
+        };
+        loop {
+            tokio::select! {
+                () = tick() => {}
+                () = asked.notified() => {}
+            }
+            if sender.is_closed() {
+                return pending().await;
+            }
+            self.ping_once(sender).await;
+        }
+    }
+
+    async fn ping_once(&self, sender: &Sender) {
+        let _ = self.view.tell(self.output, &Event::Ping).await;
+        if let Ok(latency) = sender.ping().await {
+            let _ = self.view.tell(self.output, &Event::Pong(latency)).await;
+        }
+    }
+}
+
+impl Over {
+    fn unseen(trouble: Option<Trouble>) -> Over {
+        Over { closed: None, trouble }
+    }
+}
+
+/// Closes at the first stop, and waits briefly; ready when that was in vain, or at the second.
+async fn stop(sender: &Sender, stops: &mut mpsc::Receiver<()>) -> Trouble {
+    if stops.recv().await.is_none() {
+        return pending().await;
+    }
+    sender.close(CloseCode::GOING_AWAY, "");
+    tokio::select! {
+        Some(()) = stops.recv() => Trouble::new(TroubleKind::Interrupted, "ended at once, without a closing handshake"),
+        () = sleep(INTERRUPT_TIMEOUT) => {
+            Trouble::new(TroubleKind::Interrupted, "ended: the server does not answer the close")
+        }
+    }
+}
+
+/// Whether the end is one to be worried about.
+fn verdict(error: Option<&Error>, closed: &Closed) -> Option<Trouble> {
+    let abnormal = |line| Some(Trouble::new(TroubleKind::Abnormal, line));
+    match error {
+        Some(Error::Io(error)) => return abnormal(format!("the connection was lost: {error}")),
+        Some(Error::Peer(error)) => {
+            // Another name of the same limit, which is the one that can be set here.
+            let line = text::closed(closed).replace("message_bytes_max", "--message-bytes-max");
+            return abnormal(if closed.error.is_some() { line } else { error.to_string() });
+        }
+        Some(_) => return abnormal(text::closed(closed)),
+        None => {}
+    }
+    match (closed.code(), closed.first) {
+        (1000 | 1001 | 1005, _) => None,
+        // The server repeats what we said.
+        (_, Some(Initiator::Local)) if closed.clean => None,
+        _ => abnormal(text::closed(closed)),
+    }
+}
