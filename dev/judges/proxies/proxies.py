@@ -1,0 +1,317 @@
+"""Sotong behind a real proxy that ends TLS: nginx or haproxy, with forwarded headers and with the PROXY protocol.
+
+    proxies.py nginx|haproxy --echo BINARY --example PROGRAM
+
+BINARY is `sotong`, PROGRAM the library's example `behind_proxy`, which answers each message with the address of its client
+and the host that it asked for. Clients connect from 127.0.0.2 and the like, so that they are not taken for the proxy,
+which has 127.0.0.1. Prints `ok - NAME` or `not ok - NAME: why` for each case; the exit code is 1 if one failed.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "python"), str(HERE.parent / "peers")]
+
+from certificates import Certificates  # noqa: E402  (the path above has to be known first)
+from target import Target  # noqa: E402
+
+START_DEADLINE_SECONDS = 20
+START_TRIES = 3
+CASE_DEADLINE_SECONDS = 30
+CONNECTIONS_PER_CLIENT_MAX = 4  # as the example has it
+CLIENT = "127.0.0.2"
+NOBODY = 65534
+
+
+class PortTaken(RuntimeError):
+    """Somebody else was faster than the proxy to take a port that was free."""
+
+
+class Proxy:
+    """Starts the proxy with its own configuration on free ports, as `nobody` where we are root, and ends it with the block."""
+
+    def __init__(self, kind: str, folder: pathlib.Path, certificates: Certificates, ports: dict[str, int]):
+        self.kind, self.folder, self.log = kind, folder, folder / "proxy.log"
+        self.ports = ports
+        self.configuration = folder / {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[kind]
+        values = {name: str(port) for name, port in ports.items()}
+        values |= {"FOLDER": str(folder), "CERT": str(certificates.cert), "KEY": str(certificates.key)}
+        values |= {"BOTH": str(certificates.both), "LOAD_STREAM": load_stream() if kind == "nginx" else ""}
+        text = (HERE / self.configuration.name).read_text()
+        self.configuration.write_text(re.sub(r"@([A-Z0-9_]+)@", lambda found: values[found[1]], text))
+
+    def __enter__(self) -> "Proxy":
+        program = which(self.kind)
+        command = [program, "-p", str(self.folder), "-c", str(self.configuration)] if self.kind == "nginx" \
+            else [program, "-db", "-f", str(self.configuration)]
+        unprivileged = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder, **unprivileged)
+        deadline = time.monotonic() + START_DEADLINE_SECONDS
+        for port in (port for name, port in self.ports.items() if name.endswith("_PORT")):
+            while not answers(port):
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    self.end()
+                    said = self.log.read_text()
+                    problem = PortTaken if "in use" in said or "cannot bind" in said else RuntimeError
+                    raise problem(f"{self.kind} does not listen on port {port}:\n{said}")
+                time.sleep(0.02)
+        return self
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self.process.wait()
+
+    def __exit__(self, *_failure: object) -> None:
+        self.end()
+
+
+def which(program: str) -> str:
+    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if found is None:
+        raise RuntimeError(f"{program} is not installed")
+    return found
+
+
+def load_stream() -> str:
+    """Debian has nginx's TCP proxy as a module to be loaded; elsewhere it may be built in."""
+    module = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+    return f"load_module {module};" if module.exists() else ""
+
+
+def answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def free_ports(names: list[str]) -> dict[str, int]:
+    """Ports that nobody has. All are taken at once and then let go, so that they differ."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
+    ports = {name: each.getsockname()[1] for name, each in zip(names, sockets)}
+    for each in sockets:
+        each.close()
+    return ports
+
+
+class Scene:
+    """What the cases need: the proxy's ports and how to connect."""
+
+    def __init__(self, ports: dict[str, int], certificates: Certificates):
+        self.ports = ports
+        self.tls = ssl.create_default_context(cafile=certificates.ca)
+
+    def connect(self, way: str, path: str = "/", source: str = CLIENT, **options: object) -> connect:
+        url = f"wss://127.0.0.1:{self.ports[way]}{path}"
+        return connect(url, ssl=self.tls, local_addr=(source, 0), max_size=None, compression=None, **options)
+
+
+async def tell(client: ClientConnection) -> str:
+    await client.send("who am I?")
+    return await client.recv()
+
+
+async def tells_client(scene: Scene, way: str) -> None:
+    host = f"127.0.0.1:{scene.ports[way]}"
+    for source in (CLIENT, "127.0.0.3"):
+        async with scene.connect(way, source=source) as client:
+            answer = await tell(client)
+            assert answer == f"{source} asked for {host}", answer
+
+
+async def forged_header_is_not_believed(scene: Scene, way: str, header: str, value: str) -> None:
+    async with scene.connect(way, additional_headers={header: value}) as client:
+        answer = await tell(client)
+        assert answer.startswith(f"{CLIENT} "), answer
+
+
+async def limit_counts_clients(scene: Scene, way: str) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(CONNECTIONS_PER_CLIENT_MAX):
+            await stack.enter_async_context(scene.connect(way, source="127.0.0.9"))
+        try:
+            await stack.enter_async_context(scene.connect(way, source="127.0.0.9"))
+            raise AssertionError("one connection more than the limit was let in")
+        except InvalidStatus as refusal:
+            assert refusal.response.status_code == 429, refusal
+        other = await stack.enter_async_context(scene.connect(way, source="127.0.0.10"))
+        assert (await tell(other)).startswith("127.0.0.10 ")
+
+
+async def origins(scene: Scene, way: str, own: str) -> None:
+    async with scene.connect(way, origin=own) as client:
+        await tell(client)
+    for foreign in (f"https://127.0.0.1:{scene.ports[way] + 1}", own.replace("https", "http"), "https://evil.example"):
+        try:
+            async with scene.connect(way, origin=foreign):
+                raise AssertionError(f"a page of {foreign} was let in")
+        except InvalidStatus as refusal:
+            assert refusal.response.status_code == 403, refusal
+
+
+async def hundred_at_once(scene: Scene) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(scene.connect("HTTP_PORT", "/echo")) for _ in range(100)]
+        for number, client in enumerate(clients):
+            await client.send(f"I am {number}")
+        for number, client in enumerate(clients):
+            assert await client.recv() == f"I am {number}"
+
+
+async def vanished_client_is_let_go(scene: Scene, way: str) -> None:
+    """All places of a client are free again when it is gone without a good-bye."""
+    for _ in range(2):
+        clients = [await scene.connect(way, source="127.0.0.20") for _ in range(CONNECTIONS_PER_CLIENT_MAX)]
+        for client in clients:
+            client.transport.abort()
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    async with scene.connect(way, source="127.0.0.20") as client:
+                        await tell(client)
+                        break
+                except InvalidStatus as refusal:
+                    assert refusal.response.status_code == 429, refusal
+                    await asyncio.sleep(0.02)
+
+
+async def server_says_goodbye(scene: Scene, target: Target) -> None:
+    clients = [await scene.connect("HTTP_PORT", "/echo") for _ in range(10)]
+    code = await asyncio.to_thread(target.stop)
+    codes = set()
+    for client in clients:
+        with contextlib.suppress(ConnectionClosed):
+            await client.recv()
+        codes.add(client.close_code)
+    assert codes == {1001} and code == 0, f"close codes {codes}, exit code {code}"
+
+
+async def play(prefix: str, cases: list) -> int:
+    failures = 0
+    for name, case in cases:
+        try:
+            async with asyncio.timeout(CASE_DEADLINE_SECONDS):
+                await case()
+            print(f"ok - {prefix}{name}", flush=True)
+        except Exception as failure:  # whatever it is, the next case is played
+            failures += 1
+            print(f"not ok - {prefix}{name}: {type(failure).__name__} {failure}", flush=True)
+    return failures
+
+
+def cases(scene: Scene, kind: str, own: str) -> list:
+    all_cases = [
+        ("forwarded header: the server knows client and host", lambda: tells_client(scene, "HTTP_PORT")),
+        ("forwarded header: what the client forges is not believed",
+         lambda: forged_header_is_not_believed(scene, "HTTP_PORT", "X-Forwarded-For", "203.0.113.9")),
+        ("forwarded header: limits count clients, not the proxy", lambda: limit_counts_clients(scene, "HTTP_PORT")),
+        ("forwarded header: pages of the public origin may connect, others not", lambda: origins(scene, "HTTP_PORT", own)),
+        ("forwarded header: a client that vanishes leaves its places", lambda: vanished_client_is_let_go(scene, "HTTP_PORT")),
+    ]
+    ways = {"PROXY1_PORT": "PROXY protocol 1", "PASSED_PORT": "PROXY protocol before TLS that Sotong ends"}
+    if kind == "haproxy":
+        ways["PROXY2_PORT"] = "PROXY protocol 2"
+    for way, name in ways.items():
+        all_cases += [
+            (f"{name}: the server knows client and host", lambda way=way: tells_client(scene, way)),
+            (f"{name}: a header X-Forwarded-For of the client is not believed",
+             lambda way=way: forged_header_is_not_believed(scene, way, "X-Forwarded-For", "203.0.113.9")),
+            (f"{name}: limits count clients, not the proxy", lambda way=way: limit_counts_clients(scene, way)),
+            (f"{name}: a client that vanishes leaves its places", lambda way=way: vanished_client_is_let_go(scene, way)),
+        ]
+    return all_cases + [("100 connections at once", lambda: hundred_at_once(scene))]
+
+
+def unforwarded(example: str) -> int:
+    """Nobody is believed who is not trusted: the same server, without a proxy in front and none trusted but 127.0.0.1."""
+    async def direct(target: Target) -> None:
+        forged = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
+        async with connect(target.url, local_addr=(CLIENT, 0), additional_headers=forged) as client:
+            answer = await tell(client)
+            assert answer.startswith(f"{CLIENT} "), answer
+
+    with Target([example, "127.0.0.1:0", "--trusted-proxy", "127.0.0.1"]) as target:
+        return asyncio.run(play("without a proxy: ", [("who is not trusted is not believed", lambda: direct(target))]))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=("nginx", "haproxy"))
+    parser.add_argument("--echo", required=True, help="the binary `sotong`")
+    parser.add_argument("--example", required=True, help="the example `behind_proxy`")
+    arguments = parser.parse_args()
+    for tries_left in reversed(range(START_TRIES)):
+        try:
+            return judge(arguments.kind, arguments.echo, arguments.example)
+        except PortTaken:
+            if tries_left == 0:
+                raise
+    raise AssertionError("unreachable")
+
+
+def judge(kind: str, echo_binary: str, example: str) -> int:
+    prefix = f"{kind}: "
+    # In the system's folder for such things: `nobody` may not be let into the one of the build.
+    with tempfile.TemporaryDirectory(prefix="sotong-proxy-") as name, contextlib.ExitStack() as stack:
+        folder = pathlib.Path(name)
+        certificates = Certificates(folder)
+        ports = free_ports(["HTTP_PORT", "PROXY1_PORT", "PROXY2_PORT", "PASSED_PORT"])
+        if kind == "nginx":
+            del ports["PROXY2_PORT"]  # nginx sends version 1 only
+        own = f"https://127.0.0.1:{ports['HTTP_PORT']}"
+        trusting = [example, "127.0.0.1:0", "--trusted-proxy", "127.0.0.1"]
+        http = stack.enter_context(Target([*trusting, "--public-origin", own]))
+        proxied = stack.enter_context(Target([*trusting, "--proxy-protocol"]))
+        passed = stack.enter_context(Target([*trusting, "--proxy-protocol", "--tls", str(certificates.cert), str(certificates.key)]))
+        echo = stack.enter_context(Target([echo_binary, "echo", "--listen", "127.0.0.1:0"]))
+        ports |= {"HTTP_SERVER": http.port, "PROXY_SERVER": proxied.port, "TLS_SERVER": passed.port, "ECHO_SERVER": echo.port}
+        open_to_nobody(folder)
+        proxy = stack.enter_context(Proxy(kind, folder, certificates, ports))
+        scene = Scene(ports, certificates)
+        failures = asyncio.run(play(prefix, cases(scene, kind, own)))
+        failures += table(prefix, f"wss://127.0.0.1:{ports['HTTP_PORT']}/echo", certificates)
+        failures += asyncio.run(play(prefix, [("SIGTERM of the server reaches the clients as 1001", lambda: server_says_goodbye(scene, echo))]))
+        failures += unforwarded(example)
+        if failures:
+            print(f"what {kind} said:\n{proxy.log.read_text()}", flush=True)
+    return 1 if failures else 0
+
+
+def open_to_nobody(folder: pathlib.Path) -> None:
+    """Lets the unprivileged proxy read its certificate and write its temporary files."""
+    if os.getuid() == 0:
+        for each in [folder, *folder.iterdir()]:
+            os.chown(each, NOBODY, NOBODY)
+
+
+def table(prefix: str, url: str, certificates: Certificates) -> int:
+    """The table of cases that every client plays, through the proxy."""
+    peers = HERE.parent / "peers"
+    return subprocess.run(
+        [sys.executable, peers / "clients" / "python_websockets.py", f"{prefix}wss: ", url, peers / "table.tsv", certificates.ca],
+        stdin=subprocess.DEVNULL, timeout=120, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
