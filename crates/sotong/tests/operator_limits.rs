@@ -8,7 +8,7 @@ mod support;
 
 use plain::answer;
 use proxied::{connect_from, request_from, who_am_i};
-use sotong::{Carrier, Rate, Server};
+use sotong::{Carrier, Config, Rate, Server};
 use std::net::SocketAddr;
 use std::time::Duration;
 use support::{Peer, soon};
@@ -204,7 +204,8 @@ async fn new_connections_come_at_a_pace() {
 
 #[tokio::test]
 async fn on_worker_threads_it_is_one_count() {
-    let (server, address) = support::server(sotong::Config::default()).await;
+    let config = Config::default().with_close_timeout(Duration::from_millis(100));
+    let (server, address) = support::server(config).await;
     let serve = three(server)
         .serve_events(|_: &sotong::Request| Ok::<_, sotong::Refusal>(proxied::WhoAmI))
         .with_threads(3);

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use sotong::{Config, Events, MessageRef, Refusal, Request, Sender, Server};
 use tokio::io::AsyncWriteExt;
@@ -47,7 +48,9 @@ impl Events for WhoAmI {
 
 /// A server of that kind.
 pub async fn who_am_i(set: impl FnOnce(Server) -> Server) -> Running {
-    let (server, address) = support::server(Config::default()).await;
+    // Most of these peers do not answer a Close.
+    let config = Config::default().with_close_timeout(Duration::from_millis(100));
+    let (server, address) = support::server(config).await;
     Running::start(address, set(server).serve_events(|_: &Request| Ok::<_, Refusal>(WhoAmI)))
 }
 
