@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sotong_proto::handshake::Request;
+use sotong_proto::handshake::{Request, Response};
 use sotong_proto::{Close, CloseCode, Closed, Config, Initiator, Refused};
 
 use crate::driver::shared::Shared;
@@ -191,6 +191,11 @@ impl Sender {
     /// What the peer asked for: path, query, headers.
     pub fn request(&self) -> &Request {
         &self.shared.request
+    }
+
+    /// What the server answered: its headers. `None` on a server.
+    pub fn response(&self) -> Option<&Response> {
+        self.shared.response.as_ref()
     }
 
     /// The sub-protocol that was agreed on.

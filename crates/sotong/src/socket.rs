@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_core::{FusedStream, Stream};
 use futures_sink::Sink;
-use sotong_proto::handshake::Request;
+use sotong_proto::handshake::{Request, Response};
 use sotong_proto::{CloseCode, Closed, Message, Refused};
 use tokio::sync::futures::OwnedNotified;
 
@@ -217,6 +217,11 @@ impl WebSocket {
     /// What the peer asked for: path, query, headers.
     pub fn request(&self) -> &Request {
         self.socket.request()
+    }
+
+    /// What the server answered: its headers. `None` on a server.
+    pub fn response(&self) -> Option<&Response> {
+        self.socket.response()
     }
 
     /// The sub-protocol that was agreed on.

@@ -88,6 +88,8 @@ async fn b2_b4_the_request_has_what_it_must_have() {
         let served = asked.open("Sec-WebSocket-Protocol: chat.v1\r\nSet-Cookie: a=b\r\n").await;
         let socket = soon(connecting).await.expect("no panic").expect("connected");
         assert_eq!(socket.protocol(), Some("chat.v1"));
+        let response = socket.response().expect("a client has been answered");
+        assert_eq!((response.protocol(), response.header("set-cookie")), (Some("chat.v1"), Some("a=b")));
         assert_eq!(socket.request().path(), "/chat/%EC%86%8C%ED%86%B5");
         assert_eq!(socket.request().header("x-twice"), Some("one"));
         assert_eq!(socket.peer_addr(), Some(server.address));

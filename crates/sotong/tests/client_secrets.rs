@@ -82,7 +82,7 @@ async fn no_secret_is_shown_whatever_happens() {
         format!("http://{place}"),
         format!("ws://{place}#fragment"),
         format!("ws://{place}\n"),
-        format!("wss://user:hunter2@exa mple/?t0ken"),
+        "wss://user:hunter2@exa mple/?t0ken".to_owned(),
         "user:hunter2@example/?t0ken".to_owned(),
         "ws://user:hunter2@nobody.invalid/?t0ken".to_owned(),
     ] {

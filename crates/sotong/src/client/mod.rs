@@ -357,7 +357,6 @@ impl Client {
     ) -> Result<Connected, ConnectError> {
         let settings = &*self.settings;
         let Surroundings { clock, budget, guard } = Surroundings::current();
-        let role = Role::client().map_err(ConnectError::Io)?;
         let nonce = random::bytes().map_err(ConnectError::Io)?;
         let handshake = ClientHandshake::new(self.request(endpoint)?, nonce, &settings.config, clock.now());
         let due = deadlines.step(ConnectStep::Handshake);
@@ -365,6 +364,7 @@ impl Client {
         #[cfg(feature = "tls")]
         let shaken = shaken.map_err(|error| secure::explain(endpoint, error));
         let Agreed { request, response, early } = shaken?;
+        let role = Role::client(response.clone()).map_err(ConnectError::Io)?;
         tracing::debug!(id = peer.id, %peer, host = endpoint.authority, "connected");
         let config = settings.config.clone();
         let established = Established { carrier, role, request, peer, early, config, clock, budget, guard };
