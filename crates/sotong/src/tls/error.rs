@@ -210,7 +210,11 @@ impl fmt::Display for TlsError {
             }
             TlsError::NoRoots { why } => write!(f, "there is no root certificate to trust: {why}"),
             TlsError::BadHostName { host } => {
-                write!(f, "no certificate can be for '{}': not a host name", host.escape_debug())
+                write!(
+                    f,
+                    "no certificate can be for '{}': neither a host name nor an IP address",
+                    host.escape_debug()
+                )
             }
             TlsError::WrongHost { host, names } => {
                 write!(f, "wrong host: the certificate is for {}, not for {host}", Names(names))

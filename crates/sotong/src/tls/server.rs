@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
+use rustls::pki_types::ServerName;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -81,6 +82,13 @@ impl ServerTls {
         let unusable =
             |error: rcgen::Error| TlsError::UnusableCertificate { file: None, why: error.to_string() };
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        for name in &names {
+            // A wildcard stands for one label.
+            let bare = name.strip_prefix("*.").unwrap_or(name);
+            if ServerName::try_from(bare).is_err() {
+                return Err(TlsError::BadHostName { host: name.clone() });
+            }
+        }
         let mut subject = DistinguishedName::new();
         subject.push(DnType::CommonName, "sotong self-signed");
         let mut params = CertificateParams::new(names).map_err(unusable)?;
