@@ -56,7 +56,10 @@ impl Established {
         let side = role.side();
         let socket = Sender::new(Shared::new(request, peer, config.clone(), form, role, direct, budget));
         let mut driver = Driver::new(side, config, transport, socket.clone(), sink, clock, guard);
+        let entered = socket.shared().enter_span();
+        tracing::debug!(connection = socket.id(), "opened");
         driver.open(early);
+        drop(entered);
         tokio::spawn(driver);
         socket
     }

@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 use sotong_proto::CloseCode;
 
 use crate::live::Guard;
+use crate::metrics;
 use crate::sender::Sender;
 
 /// What a handler may return: nothing, or a `Result` whose error is logged and closes the connection with 1011
@@ -74,6 +75,7 @@ impl<F: Future<Output: Outcome>> Future for Handler<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
+        let _entered = this.socket.shared().enter_span();
         let before = POLLED.replace((this.socket.shared().address(), false));
         let polled = catch_unwind(AssertUnwindSafe(|| this.future.poll(context)));
         let (_, dropped) = POLLED.replace(before);
@@ -83,13 +85,14 @@ impl<F: Future<Output: Outcome>> Future for Handler<F> {
                 None => (Poll::Ready(()), CloseCode::NORMAL, ""),
                 Some(error) => {
                     let peer = this.socket.peer();
-                    tracing::debug!(%peer, error, "the handler of a connection returned an error");
+                    tracing::debug!(connection = peer.id, %peer, error, "the handler of a connection returned an error");
                     (Poll::Ready(()), CloseCode::INTERNAL_ERROR, "internal error")
                 }
             },
             Err(_) => {
+                metrics::panicked();
                 let peer = this.socket.peer();
-                tracing::error!(%peer, "the handler of a connection panicked; it is closed with 1011");
+                tracing::error!(connection = peer.id, %peer, "the handler of a connection panicked; it is closed with 1011");
                 (Poll::Ready(()), CloseCode::INTERNAL_ERROR, "internal error")
             }
         };

@@ -5,9 +5,12 @@
 //!
 //! Labels have few values, whatever peers do: of close codes only those of RFC 6455 have their own.
 
-use sotong_proto::{Closed, Error, LimitError, Side, Timeout};
+use sotong_proto::{Closed, Side};
 
+/// Whether anything is counted at all.
+pub(crate) const IS_ON: bool = cfg!(feature = "metrics");
 /// How many messages a connection counts before it tells.
+#[cfg(feature = "metrics")]
 const BATCH: u32 = 1024;
 
 /// Why a connection was dropped before its handshake, without an answer.
@@ -21,6 +24,7 @@ pub(crate) enum Dropped {
     ProxyProtocol,
 }
 
+#[cfg(feature = "metrics")]
 impl Dropped {
     fn label(self) -> &'static str {
         match self {
@@ -104,9 +108,11 @@ fn code_label(code: u16) -> &'static str {
 mod told {
     use std::sync::Once;
 
+    use sotong_proto::{Error, LimitError, Timeout};
+
     use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
-    use super::{Closed, Dropped, Error, LimitError, Side, Tally, Timeout, code_label};
+    use super::{Closed, Dropped, Side, Tally, code_label};
 
     const OPENED: &str = "sotong_connections_opened_total";
     const CLOSED: &str = "sotong_connections_closed_total";
@@ -167,6 +173,7 @@ mod told {
         gauge!(OPEN, "side" => side_label(side)).decrement(1.0);
         match &closed.error {
             Some(Error::Timeout(Timeout::Pong)) => counter!(PING_TIMEOUTS).increment(1),
+            Some(Error::Limit(LimitError::MessageRate(_))) => rate_limited("messages"),
             Some(Error::Limit(LimitError::ServerBytes { .. })) => counter!(CLOSED_FOR_MEMORY).increment(1),
             _ => {}
         }
@@ -183,10 +190,16 @@ mod told {
     }
 
     pub(crate) fn rate_limited_connection() {
-        counter!(RATE_LIMITED, "what" => "connections").increment(1);
+        describe();
+        rate_limited("connections");
+    }
+
+    fn rate_limited(what: &'static str) {
+        counter!(RATE_LIMITED, "what" => what).increment(1);
     }
 
     pub(crate) fn panicked() {
+        describe();
         counter!(PANICS).increment(1);
     }
 

@@ -41,6 +41,7 @@ use self::turn::{Corked, SCRATCH_BYTES};
 use self::wheel::{Slot, TICK};
 use crate::error::Error;
 use crate::live::Guard;
+use crate::metrics::{self, Tally};
 use crate::sender::Sender;
 use crate::transport::Transport;
 
@@ -78,6 +79,7 @@ pub(crate) trait Sink: Send + 'static {
 /// The future of one connection, spawned when its handshake is done.
 pub(crate) struct Driver<S: Sink> {
     connection: Connection,
+    side: Side,
     transport: Arc<Transport>,
     socket: Sender,
     /// `None` once it has panicked, or was told the end.
@@ -93,6 +95,8 @@ pub(crate) struct Driver<S: Sink> {
     /// Whether the peer's direction has ended; what we have to say to its Close may still go out.
     peer_has_hung_up: bool,
     guard: Option<Guard>,
+    /// Messages that were received and not told yet.
+    received: Tally,
 }
 
 /// How the carrier came to its end.
@@ -115,8 +119,10 @@ impl<S: Sink> Driver<S> {
         clock: Arc<Clock>,
         guard: Guard,
     ) -> Self {
+        metrics::opened(side);
         Driver {
             connection: Connection::new(side, config, clock.now()),
+            side,
             transport,
             socket,
             sink: Some(sink),
@@ -127,6 +133,7 @@ impl<S: Sink> Driver<S> {
             has_hung_up: false,
             peer_has_hung_up: false,
             guard: Some(guard),
+            received: Tally::default(),
         }
     }
 
@@ -371,14 +378,17 @@ impl<S: Sink> Driver<S> {
         if !self.connection.wants_input() {
             return;
         }
-        let Driver { connection, socket, sink, .. } = self;
+        let Driver { connection, socket, sink, received: tally, .. } = self;
         let mut received = connection.receive(bytes, now);
         let mut panicked = false;
         let mut answers = Answers::new(socket.shared(), now);
         let mut read_all = AssertUnwindSafe(|sink: &mut Option<S>| {
             while let Some(event) = received.next(&mut answers) {
                 match (event, &mut *sink) {
-                    (Event::Message(message), Some(sink)) => sink.message(socket, message),
+                    (Event::Message(message), Some(sink)) => {
+                        tally.count(message.as_bytes().len());
+                        sink.message(socket, message);
+                    }
                     (Event::Pong(payload), _) if !payload.is_empty() => socket.shared().pong(payload),
                     (Event::Failed(error), Some(sink)) => sink.error(socket, &error.into()),
                     _ => {}
@@ -412,6 +422,9 @@ impl<S: Sink> Driver<S> {
         {
             due = due.min(close);
         }
+        if self.received.is_due() || self.armed <= now {
+            self.tell_counts();
+        }
         // An alarm rings up to a tick late, so one that is armed for this very moment stays as it is.
         // A shutdown moves alarms: what was armed before it may have rung already.
         if due + TICK < self.armed || self.armed <= now || shutdown.is_some() {
@@ -422,6 +435,16 @@ impl<S: Sink> Driver<S> {
             context.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    /// Tells whoever counts what was received and sent since the last time.
+    fn tell_counts(&mut self) {
+        if metrics::IS_ON {
+            metrics::received(self.received.take());
+            metrics::sent(turn::take_sent());
+            let sent = self.shared().lock().sent.take();
+            metrics::sent(sent);
+        }
     }
 
     /// Calls the owner; a panic is its end.
@@ -435,7 +458,9 @@ impl<S: Sink> Driver<S> {
 
     /// A method of the owner panicked: its connection ends with 1011, and nothing else does.
     fn panicked(&mut self) {
-        tracing::error!(peer = %self.socket.peer(), "the handler of a connection panicked; it is closed with 1011");
+        metrics::panicked();
+        let peer = self.socket.peer();
+        tracing::error!(connection = peer.id, %peer, "the handler of a connection panicked; it is closed with 1011");
         drop_quietly(&mut self.sink);
         self.shared().close(Close::new(CloseCode::INTERNAL_ERROR, "internal error"), Initiator::Local);
     }
@@ -452,6 +477,9 @@ impl<S: Sink> Driver<S> {
             (None, End::Regular | End::Dropped) => Some(Error::Vanished),
         };
         let over = Over { closed, error };
+        tracing::debug!(connection = self.socket.id(), code = over.closed.code(), how = %over.closed, "closed");
+        self.tell_counts();
+        metrics::closed(self.side, &over.closed);
         self.clock.release(self.slot);
         let ended = self.shared().finish(over.clone());
         if let (None, Some(error)) = (&over.closed.error, &over.error) {
@@ -470,6 +498,7 @@ impl<S: Sink> Future for Driver<S> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let driver = self.get_mut();
+        let _entered = driver.shared().enter_span();
         let turn = turn::begin(driver.shared().address(), |corked| driver.turn(corked, context));
         turn.map(|end| {
             driver.transport.farewell(context);
@@ -484,6 +513,7 @@ impl<S: Sink> Unpin for Driver<S> {}
 impl<S: Sink> Drop for Driver<S> {
     /// The runtime may go before the connection does.
     fn drop(&mut self) {
+        let _entered = self.shared().enter_span();
         self.finish(End::Dropped);
     }
 }

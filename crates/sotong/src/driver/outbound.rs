@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::turn;
+use crate::metrics::Tally;
 use crate::outgoing::sealed::Carried;
 use crate::transport::Transport;
 
@@ -25,6 +26,8 @@ const SLICES_PER_WRITE: usize = 32;
 /// The sending half, under the lock.
 pub(crate) struct Outbound {
     pub(crate) outbox: Outbox,
+    /// Messages that were accepted here and not told yet.
+    pub(super) sent: Tally,
     /// Wakes the driver. Gone when the driver is: it would keep the driver's task alive.
     pub(crate) driver: Option<Waker>,
     /// For direct writes in pull form; gone when the connection is over.
@@ -74,7 +77,16 @@ struct Ping {
 
 impl Outbound {
     pub(super) fn new(outbox: Outbox, transport: Option<Arc<Transport>>) -> Self {
-        Outbound { outbox, driver: None, transport, over: None, held: None, raised: None, waiting: None }
+        Outbound {
+            outbox,
+            sent: Tally::default(),
+            driver: None,
+            transport,
+            over: None,
+            held: None,
+            raised: None,
+            waiting: None,
+        }
     }
 
     pub(crate) fn push(&mut self, message: &Carried<'_>) -> Result<(), Refused> {
@@ -84,7 +96,15 @@ impl Outbound {
         match message {
             Carried::Owned(message) => self.outbox.send_owned(message),
             Carried::Borrowed(message) => self.outbox.send(*message),
-        }
+        }?;
+        self.sent.count(message.as_ref().as_bytes().len());
+        Ok(())
+    }
+
+    /// Queues a message whether there is room or not.
+    pub(super) fn push_regardless(&mut self, message: &Carried<'_>) {
+        self.outbox.send_regardless(message.as_ref());
+        self.sent.count(message.as_ref().as_bytes().len());
     }
 
     pub(crate) fn is_closing(&self) -> bool {

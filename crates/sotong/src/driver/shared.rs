@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sotong_proto::handshake::Request;
+use sotong_proto::handshake::{Request, Response};
 use sotong_proto::{Close, Config, Cork, Initiator, Outbox, Refused, Replies, Seed, Side, Time};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::oneshot;
+use tracing::Span;
+use tracing::span::EnteredSpan;
 
 use super::budget::{Budget, STEP_BYTES};
 use super::outbound::{Ended, Held, News, Outbound, Over};
@@ -32,7 +34,11 @@ const RAISED: u8 = 16;
 /// One allocation per connection, behind every `Sender`.
 pub(crate) struct Shared {
     pub(crate) request: Request,
+    /// What the server answered; a client's connections have it.
+    pub(crate) response: Option<Response>,
     pub(crate) peer: Peer,
+    /// Around all that is done for the connection, if somebody listens.
+    span: Option<Box<Span>>,
     outbound: Mutex<Outbound>,
     /// `QUEUED` and `CLOSING`, changed under the lock; read without it by callbacks, which may use the cork only
     /// while this is 0. The acquire load keeps their messages behind what other threads queued before.
@@ -61,20 +67,20 @@ pub(crate) enum Form {
 /// Which end of the connection this is.
 pub(crate) enum Role {
     Server,
-    /// With what its masking keys grow from.
-    Client(Seed),
+    /// With what its masking keys grow from, and what the server answered.
+    Client(Seed, Response),
 }
 
 impl Role {
     /// A client, with a seed of its own from the operating system.
-    pub(crate) fn client() -> std::io::Result<Role> {
-        Ok(Role::Client(Seed(random::bytes()?)))
+    pub(crate) fn client(response: Response) -> std::io::Result<Role> {
+        Ok(Role::Client(Seed(random::bytes()?), response))
     }
 
     pub(crate) fn side(&self) -> Side {
         match self {
             Role::Server => Side::Server,
-            Role::Client(_) => Side::Client,
+            Role::Client(..) => Side::Client,
         }
     }
 }
@@ -92,14 +98,26 @@ impl Shared {
         // A client's frames are masked, each with a key of its own: that is the outbox's business, under the lock.
         let corks = form == Form::Events && role.side() == Side::Server;
         let (outbox_bytes_max, pong_bytes_max) = (config.outbox_bytes_max, config.pong_bytes_max);
-        let outbox = match role {
-            Role::Server => Outbox::server(config),
-            Role::Client(seed) => Outbox::client(config, seed),
+        let (outbox, response) = match role {
+            Role::Server => (Outbox::server(config), None),
+            Role::Client(seed, response) => (Outbox::client(config, seed), Some(response)),
         };
         let outbound = Outbound::new(outbox, transport);
+        let client = if response.is_none() { peer.client_ip() } else { None };
+        let span = tracing::debug_span!(
+            parent: None,
+            "connection",
+            connection = peer.id,
+            peer = peer.addr.map(tracing::field::display),
+            client = client.map(tracing::field::display),
+            // Without the query, which may hold what nobody else is to see, and escaped.
+            path = ?request.path(),
+        );
         Arc::new(Shared {
             request,
+            response,
             peer,
+            span: (!span.is_disabled()).then(|| Box::new(span)),
             outbound: Mutex::new(outbound),
             flags: AtomicU8::new(0),
             budget,
@@ -147,6 +165,12 @@ impl Shared {
         let raised = outbound.raised.take();
         self.publish(&outbound);
         raised
+    }
+
+    /// What is logged until the guard is dropped belongs to this connection.
+    #[inline]
+    pub(crate) fn enter_span(&self) -> Option<EnteredSpan> {
+        self.span.as_deref().map(|span| span.clone().entered())
     }
 
     /// What tells this connection from others on its thread.
@@ -419,7 +443,7 @@ impl Shared {
         if outbound.is_closing() {
             return Err(outbound.end_so_far());
         }
-        outbound.outbox.send_regardless(message.as_ref());
+        outbound.push_regardless(message);
         self.queued(outbound);
         Ok(())
     }

@@ -5,6 +5,8 @@ use std::cell::{Cell, RefCell};
 
 use sotong_proto::{Cork, MessageRef};
 
+use crate::metrics::Tally;
+
 /// How much one read takes at most. 256 KiB would do about as well; 128 KiB is much worse for messages of 64 KiB.
 pub(crate) const SCRATCH_BYTES: usize = 512 * 1024;
 /// How much room the cork keeps between turns.
@@ -16,6 +18,7 @@ thread_local! {
             connection: Cell::new(0),
             cork: RefCell::new(Cork::new()),
             scratch: RefCell::new(Vec::new()),
+            sent: Cell::new(Tally::NONE),
         }
     };
 }
@@ -26,6 +29,8 @@ struct Turn {
     connection: Cell<usize>,
     cork: RefCell<Cork>,
     scratch: RefCell<Vec<u8>>,
+    /// Messages that were corked on this thread, of all connections, and not told yet.
+    sent: Cell<Tally>,
 }
 
 /// A driver's turn. While it lasts, what its own callbacks send goes to the cork, without a lock.
@@ -120,10 +125,18 @@ pub(crate) fn cork(connection: usize, message: MessageRef<'_>, bytes_max: usize)
             return Some(false);
         }
         cork.send(message);
+        let mut sent = turn.sent.get();
+        sent.count(message.as_bytes().len());
+        turn.sent.set(sent);
         Some(true)
     })
     .ok()
     .flatten()
+}
+
+/// What was corked on this thread and not told yet.
+pub(crate) fn take_sent() -> Tally {
+    TURN.try_with(|turn| turn.sent.take()).unwrap_or_default()
 }
 
 /// Hands what the connection has corked on this thread to `take`, which must leave it empty.

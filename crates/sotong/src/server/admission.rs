@@ -10,6 +10,7 @@ use sotong_proto::handshake::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
+use tracing::Instrument;
 
 use super::clients::{Arrival, Clients};
 use super::launch::{Launch, Start};
@@ -20,6 +21,7 @@ use crate::driver::clock::Clock;
 use crate::driver::shared::Role;
 use crate::established::Established;
 use crate::live::{Guard, Live};
+use crate::metrics;
 use crate::peer::Peer;
 
 /// How much is read at once while a handshake is going on.
@@ -59,13 +61,23 @@ impl Admission {
     }
 
     /// Takes a stream through its handshake and starts the connection, on the current runtime.
-    pub(super) async fn admit(self: Arc<Self>, incoming: Incoming, clock: Arc<Clock>, handshake: Guard) {
+    pub(super) fn admit(
+        self: Arc<Self>,
+        incoming: Incoming,
+        clock: Arc<Clock>,
+        handshake: Guard,
+    ) -> impl Future<Output = ()> {
+        let span = tracing::debug_span!(parent: None, "handshake", connection = incoming.peer.id);
+        self.admit_in_span(incoming, clock, handshake).instrument(span)
+    }
+
+    async fn admit_in_span(self: Arc<Self>, incoming: Incoming, clock: Arc<Clock>, handshake: Guard) {
         let mut shutdown = self.shutdown.clone();
         let peer = incoming.peer.clone();
         tokio::select! {
             result = self.handshake(incoming, clock) => {
                 if let Err(error) = result {
-                    tracing::debug!(%peer, %error, "a handshake ended early");
+                    tracing::debug!(connection = peer.id, %peer, %error, "a handshake ended early");
                 }
             }
             // A peer that is not in yet is not asked to leave.
@@ -110,7 +122,7 @@ impl Admission {
             },
             Err(_elapsed) => Refusal::head_too_late(),
         };
-        tracing::debug!(%peer, status = refusal.status(), why = ?refusal.body(), "a handshake was refused");
+        log_refusal(&refusal, &peer);
         timeout(self.settings.config.close_timeout, refuse(carrier, &refusal.to_bytes())).await?
     }
 
@@ -146,7 +158,8 @@ impl Admission {
             Ok((accept, prepare(request)?, guard))
         }));
         let (accept, prepared, guard) = decided.unwrap_or_else(|_| {
-            tracing::error!(%peer, "the server's hook or factory panicked; the request is refused with 500");
+            metrics::panicked();
+            tracing::error!(connection = peer.id, %peer, "the server's hook or factory panicked; the request is refused with 500");
             Err(Refusal::new(500, "internal error\n"))
         })?;
         let guard = match arrival.place.take() {
@@ -173,9 +186,16 @@ impl Admission {
     }
 }
 
+/// Tells whoever watches that a handshake was refused.
+pub(super) fn log_refusal(refusal: &Refusal, peer: &Peer) {
+    let status = refusal.status();
+    metrics::refused(status);
+    tracing::debug!(connection = peer.id, %peer, status, why = ?refusal.body(), "a handshake was refused");
+}
+
 /// The answer when the application said yes in a way that cannot be sent.
 pub(super) fn unanswerable(error: AcceptError, peer: &Peer) -> Refusal {
-    tracing::error!(%peer, %error, "the server's hook accepted a request in a way that cannot be answered");
+    tracing::error!(connection = peer.id, %peer, %error, "the server's hook accepted a request in a way that cannot be answered");
     Refusal::from(error)
 }
 

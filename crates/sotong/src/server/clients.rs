@@ -53,6 +53,9 @@ pub(super) struct Arrival {
 
 impl Clients {
     pub(super) fn new(settings: &ClientSettings) -> Clients {
+        if settings.proxy_protocol == ProxyProtocol::Required && settings.proxies.is_empty() {
+            tracing::warn!("trusted proxies are to speak the PROXY protocol, but no proxy is trusted");
+        }
         Clients {
             proxies: settings.proxies.clone(),
             proxy_protocol: settings.proxy_protocol,

@@ -10,6 +10,7 @@ use crate::established::Established;
 use crate::events::Events;
 use crate::handler::{Handler, Outcome};
 use crate::live::Live;
+use crate::metrics;
 use crate::socket::WebSocket;
 
 /// Starts a connection on the current runtime.
@@ -45,8 +46,9 @@ where
     let socket = web_socket.sender();
     // Before there is a future, what panics is the closure that makes it.
     let Ok(future) = catch_unwind(AssertUnwindSafe(|| handler(web_socket))) else {
+        metrics::panicked();
         let peer = socket.peer();
-        tracing::error!(%peer, "the handler of a connection panicked; it is closed with 1011");
+        tracing::error!(connection = peer.id, %peer, "the handler of a connection panicked; it is closed with 1011");
         socket.close(CloseCode::INTERNAL_ERROR, "internal error");
         return;
     };

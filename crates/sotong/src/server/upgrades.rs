@@ -11,7 +11,7 @@ use sotong_proto::Config;
 use sotong_proto::handshake::{Accept, Offer, Refusal, Request};
 use tokio::sync::watch;
 
-use super::admission::{Admission, unanswerable};
+use super::admission::{Admission, log_refusal, unanswerable};
 use super::clients::Clients;
 use super::launch::{self, Launch, Start};
 use super::serve::{LAST_WORDS, Stats, wait_until_none_is_left};
@@ -124,9 +124,7 @@ impl Upgrades {
             true => Err(Refusal::new(503, "the server shuts down\n")),
             false => admission.judge(offer.request(), &mut peer, &mut arrival, |_| Ok(())),
         };
-        let (accept, (), guard) = admitted.inspect_err(|refusal| {
-            tracing::debug!(%peer, status = refusal.status(), why = ?refusal.body(), "a handshake was refused");
-        })?;
+        let (accept, (), guard) = admitted.inspect_err(|refusal| log_refusal(refusal, &peer))?;
         // Bounded by the count of connections, which this one is in already.
         let under_way = admission.handshakes.enter(usize::MAX).expect("there is no limit");
         let config = admission.settings.config.clone();
