@@ -11,6 +11,7 @@
 #![allow(dead_code, reason = "each file of tests uses a part of it")]
 
 pub(crate) mod end;
+pub(crate) mod oracle;
 pub(crate) mod random;
 pub(crate) mod wire;
 
