@@ -14,12 +14,10 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
 import tempfile
-import time
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -28,63 +26,31 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "python"), str(HERE.parent / "peers")]
 
 from certificates import Certificates  # noqa: E402  (the path above has to be known first)
-from target import Target  # noqa: E402
+from target import DoesNotListen, Target, free_ports, running  # noqa: E402
 
-START_DEADLINE_SECONDS = 20
 START_TRIES = 3
+WAYS = ("HTTP_PORT", "PROXY1_PORT", "PROXY2_PORT", "PASSED_PORT")  # through the proxy, one port each
 CASE_DEADLINE_SECONDS = 30
 CONNECTIONS_PER_CLIENT_MAX = 4  # as the example has it
 CLIENT = "127.0.0.2"
 NOBODY = 65534
 
 
-class PortTaken(RuntimeError):
-    """Somebody else was faster than the proxy to take a port that was free."""
-
-
-class Proxy:
+@contextlib.contextmanager
+def proxy(kind: str, folder: pathlib.Path, certificates: Certificates, ports: dict[str, int]):
     """Starts the proxy with its own configuration on free ports, as `nobody` where we are root, and ends it with the block."""
-
-    def __init__(self, kind: str, folder: pathlib.Path, certificates: Certificates, ports: dict[str, int]):
-        self.kind, self.folder, self.log = kind, folder, folder / "proxy.log"
-        self.ports = ports
-        self.configuration = folder / {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[kind]
-        values = {name: str(port) for name, port in ports.items()}
-        values |= {"FOLDER": str(folder), "CERT": str(certificates.cert), "KEY": str(certificates.key)}
-        values |= {"BOTH": str(certificates.both), "LOAD_STREAM": load_stream() if kind == "nginx" else ""}
-        text = (HERE / self.configuration.name).read_text()
-        self.configuration.write_text(re.sub(r"@([A-Z0-9_]+)@", lambda found: values[found[1]], text))
-
-    def __enter__(self) -> "Proxy":
-        program = which(self.kind)
-        command = [program, "-p", str(self.folder), "-c", str(self.configuration)] if self.kind == "nginx" \
-            else [program, "-db", "-f", str(self.configuration)]
-        unprivileged = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder, **unprivileged)
-        deadline = time.monotonic() + START_DEADLINE_SECONDS
-        for port in (port for name, port in self.ports.items() if name.endswith("_PORT")):
-            while not answers(port):
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    self.end()
-                    said = self.log.read_text()
-                    problem = PortTaken if "in use" in said or "cannot bind" in said else RuntimeError
-                    raise problem(f"{self.kind} does not listen on port {port}:\n{said}")
-                time.sleep(0.02)
-        return self
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-        self.process.wait()
-
-    def __exit__(self, *_failure: object) -> None:
-        self.end()
+    configuration = folder / {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[kind]
+    values = {name: str(port) for name, port in ports.items()}
+    values |= {"FOLDER": str(folder), "CERT": str(certificates.cert), "KEY": str(certificates.key)}
+    values |= {"BOTH": str(certificates.both), "LOAD_STREAM": load_stream() if kind == "nginx" else ""}
+    text = (HERE / configuration.name).read_text()
+    configuration.write_text(re.sub(r"@([A-Z0-9_]+)@", lambda found: values[found[1]], text))
+    program = which(kind)
+    command = [program, "-p", str(folder), "-c", str(configuration)] if kind == "nginx" else [program, "-db", "-f", str(configuration)]
+    unprivileged = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
+    listened = [port for name, port in ports.items() if name.endswith("_PORT")]
+    with running(command, listened, folder / "proxy.log", **unprivileged):
+        yield
 
 
 def which(program: str) -> str:
@@ -98,21 +64,6 @@ def load_stream() -> str:
     """Debian has nginx's TCP proxy as a module to be loaded; elsewhere it may be built in."""
     module = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
     return f"load_module {module};" if module.exists() else ""
-
-
-def answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
-
-
-def free_ports(names: list[str]) -> dict[str, int]:
-    """Ports that nobody has. All are taken at once and then let go, so that they differ."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    ports = {name: each.getsockname()[1] for name, each in zip(names, sockets)}
-    for each in sockets:
-        each.close()
-    return ports
 
 
 class Scene:
@@ -264,7 +215,7 @@ def main() -> int:
     for tries_left in reversed(range(START_TRIES)):
         try:
             return judge(arguments.kind, arguments.echo, arguments.example)
-        except PortTaken:
+        except DoesNotListen:
             if tries_left == 0:
                 raise
     raise AssertionError("unreachable")
@@ -276,7 +227,7 @@ def judge(kind: str, echo_binary: str, example: str) -> int:
     with tempfile.TemporaryDirectory(prefix="sotong-proxy-") as name, contextlib.ExitStack() as stack:
         folder = pathlib.Path(name)
         certificates = Certificates(folder)
-        ports = free_ports(["HTTP_PORT", "PROXY1_PORT", "PROXY2_PORT", "PASSED_PORT"])
+        ports = dict(zip(WAYS, free_ports(len(WAYS))))
         if kind == "nginx":
             del ports["PROXY2_PORT"]  # nginx sends version 1 only
         own = f"https://127.0.0.1:{ports['HTTP_PORT']}"
@@ -287,14 +238,14 @@ def judge(kind: str, echo_binary: str, example: str) -> int:
         echo = stack.enter_context(Target([echo_binary, "echo", "--listen", "127.0.0.1:0"]))
         ports |= {"HTTP_SERVER": http.port, "PROXY_SERVER": proxied.port, "TLS_SERVER": passed.port, "ECHO_SERVER": echo.port}
         open_to_nobody(folder)
-        proxy = stack.enter_context(Proxy(kind, folder, certificates, ports))
+        stack.enter_context(proxy(kind, folder, certificates, ports))
         scene = Scene(ports, certificates)
         failures = asyncio.run(play(prefix, cases(scene, kind, own)))
         failures += table(prefix, f"wss://127.0.0.1:{ports['HTTP_PORT']}/echo", certificates)
         failures += asyncio.run(play(prefix, [("SIGTERM of the server reaches the clients as 1001", lambda: server_says_goodbye(scene, echo))]))
         failures += unforwarded(example)
         if failures:
-            print(f"what {kind} said:\n{proxy.log.read_text()}", flush=True)
+            print(f"what {kind} said:\n{(folder / 'proxy.log').read_text()}", flush=True)
     return 1 if failures else 0
 
 

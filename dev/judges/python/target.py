@@ -1,9 +1,13 @@
-"""The server under test: a child process that says in its first line where it listens."""
+"""Servers as child processes: one that says in its first line where it listens, and one that is told its port."""
 
+import contextlib
+import pathlib
 import re
 import signal
+import socket
 import subprocess
 import threading
+import time
 
 START_DEADLINE_SECONDS = 20
 STOP_DEADLINE_SECONDS = 30
@@ -48,3 +52,44 @@ class Target:
             self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+
+
+@contextlib.contextmanager
+def running(command: list[str], ports: list[int], log: pathlib.Path, **options: object):
+    """Starts a server that says nothing of use, waits until it listens on `ports`, and ends it with the block.
+
+    What it prints goes to the file `log`; `options` are those of Popen.
+    """
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent, **options)
+    try:
+        deadline = time.monotonic() + START_DEADLINE_SECONDS
+        for port in ports:
+            while not listens(port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise DoesNotListen(f"{command[0]} does not listen on port {port}:\n{log.read_text(errors='replace')}")
+                time.sleep(0.02)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class DoesNotListen(RuntimeError):
+    """A server ended, or said nothing for too long. Perhaps somebody else was faster to take a port that was free."""
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody has. All are taken at once and then let go, so that they differ."""
+    with contextlib.ExitStack() as stack:
+        return [stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(count)]

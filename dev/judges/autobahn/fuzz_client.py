@@ -1,0 +1,61 @@
+"""Plays the Autobahn test suite against a WebSocket client and judges every case.
+
+    fuzz_client.py --wstest PATH --out FOLDER [--tls] [--cases PATTERN...] -- COMMAND...
+
+Starts Autobahn's fuzzing server on a free port, then COMMAND with the server's URL as its last argument (with `--ca FILE`
+before it under TLS). COMMAND plays all cases and asks for the report. One line per case goes out, as from fuzz_server.py;
+the exit code is 1 if one failed.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+JUDGES = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(JUDGES / "python"), str(JUDGES / "peers")]
+
+from certificates import Certificates  # noqa: E402  (the path above has to be known first)
+from fuzz_server import AGENT, CASES_IN_GROUPS, GROUPS  # noqa: E402
+from target import free_ports, running  # noqa: E402
+from verdict import judge  # noqa: E402
+
+DEADLINE_SECONDS = 600
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--wstest", required=True, help="the program `wstest` of autobahntestsuite 0.8.2")
+    parser.add_argument("--out", required=True, type=pathlib.Path, help="folder for the reports; emptied first")
+    parser.add_argument("--tls", action="store_true", help="the fuzzing server speaks TLS, too")
+    parser.add_argument("--cases", nargs="+", default=GROUPS, help="patterns of cases (default: all but compression)")
+    parser.add_argument("command", nargs="+", help="the client")
+    arguments = parser.parse_args()
+    out = arguments.out.resolve()
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+
+    [port] = free_ports(1)
+    settings = {"cases": arguments.cases, "exclude-cases": [], "exclude-agent-cases": {}, "outdir": str(out)}
+    url, command = f"ws://127.0.0.1:{port}", arguments.command
+    if arguments.tls:
+        certificates = Certificates(out)
+        url = f"wss://127.0.0.1:{port}"
+        command = [*command, "--ca", str(certificates.ca)]
+        # Its options --key and --cert lead nowhere; here they are read.
+        settings |= {"key": str(certificates.key), "cert": str(certificates.cert)}
+    settings_file = out / "fuzzingserver.json"
+    settings_file.write_text(json.dumps(settings | {"url": url}, indent=1))
+    # `-u 0`: without its web page, which would take a fixed port.
+    fuzzing_server = [arguments.wstest, "-m", "fuzzingserver", "-u", "0", "-s", str(settings_file)]
+    with running(fuzzing_server, [port], out / "wstest.txt"):
+        code = subprocess.run([*command, url], stdin=subprocess.DEVNULL, timeout=DEADLINE_SECONDS).returncode
+    failures = judge(out, AGENT, CASES_IN_GROUPS if arguments.cases == GROUPS else None)
+    print(f"{'ok' if code == 0 else 'not ok'} - autobahn: the client outlived all cases{f': it ended with {code}' if code else ''}")
+    return 1 if failures or code != 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
