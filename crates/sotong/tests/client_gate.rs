@@ -80,14 +80,14 @@ async fn b6_simultaneous_connects_can_be_allowed() {
 }
 
 #[tokio::test]
-async fn b6_waiting_for_a_turn_has_the_deadline_of_the_whole() {
+async fn b6_waiting_at_the_gate_has_the_deadline_of_the_whole() {
     let server = Scripted::start_at("127.0.0.35:0").await;
     let first = tokio::spawn(sotong::connect(&server.url()));
     let asked = server.request().await;
     let timeouts = ConnectTimeouts::default().with_total(Duration::from_millis(50));
     let error =
         soon(Client::new().with_timeouts(timeouts).connect(&server.url())).await.expect_err("it waits");
-    assert!(matches!(error, ConnectError::Timeout { step: ConnectStep::Turn, .. }), "{error:?}");
+    assert!(matches!(error, ConnectError::Timeout { step: ConnectStep::Gate, .. }), "{error:?}");
     assert!(error.to_string().contains("with_simultaneous_connects"), "{error}");
     let _served = asked.open("").await;
     soon(first).await.expect("no panic").expect("connected");
@@ -101,7 +101,7 @@ async fn is_closed(mut stream: TcpStream) {
 }
 
 #[tokio::test]
-async fn a_connect_that_is_dropped_in_its_handshake_frees_its_turn_and_its_socket() {
+async fn a_connect_that_is_dropped_in_its_handshake_gives_back_its_pass_and_its_socket() {
     let server = Scripted::start_at("127.0.0.36:0").await;
     let connecting = tokio::spawn(sotong::connect(&server.url()));
     let asked = server.request().await;
@@ -150,7 +150,7 @@ fn full() -> (Socket, std::net::SocketAddr, Vec<Socket>) {
 }
 
 #[tokio::test]
-async fn a_connect_that_is_dropped_while_tcp_connects_frees_its_turn_and_its_socket() {
+async fn a_connect_that_is_dropped_while_tcp_connects_gives_back_its_pass_and_its_socket() {
     let (listener, address, queue) = full();
     let url = format!("ws://{address}/");
     let timeouts = ConnectTimeouts::default().with_tcp(Duration::from_millis(50));
@@ -161,13 +161,44 @@ async fn a_connect_that_is_dropped_while_tcp_connects_frees_its_turn_and_its_soc
     let gone = Scripted::start_at("127.0.0.38:0").await.url();
     let waiting = tokio::spawn(sotong::connect(&gone));
     settle().await;
-    assert!(!waiting.is_finished(), "it waits for its turn");
+    assert!(!waiting.is_finished(), "it waits for its pass");
     connecting.abort();
     assert!(connecting.await.expect_err("it was dropped").is_cancelled());
-    // Its turn has come: that listener is gone.
+    // It has its pass: that listener is gone.
     let error = soon(waiting).await.expect("no panic").expect_err("nobody listens");
     assert!(matches!(error, ConnectError::Tcp { .. }), "{error:?}");
     drop((listener, queue));
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_server_that_does_not_answer_in_tls_meets_a_deadline_and_a_dropped_connect_hangs_up() {
+    let server = Scripted::start_at("127.0.0.40:0").await;
+    let url = format!("wss://{}/", server.address);
+    let timeouts = ConnectTimeouts::default().with_tls(Duration::from_millis(50));
+    let connecting = tokio::spawn(Client::new().with_timeouts(timeouts).connect(&url));
+    let mute = server.accept().await;
+    let error = soon(connecting).await.expect("no panic").expect_err("it says nothing");
+    assert!(matches!(error, ConnectError::Timeout { step: ConnectStep::Tls, .. }), "{error:?}");
+    is_closed(mute).await;
+
+    let connecting = tokio::spawn(sotong::connect(&url));
+    let mute = server.accept().await;
+    connecting.abort();
+    assert!(connecting.await.expect_err("it was dropped").is_cancelled());
+    is_closed(mute).await;
+    let next = tokio::spawn(sotong::connect(&server.url()));
+    let _served = server.open().await;
+    soon(next).await.expect("no panic").expect("connected");
+}
+
+#[cfg(not(feature = "tls"))]
+#[tokio::test]
+async fn without_tls_wss_is_refused_before_anything_is_sent() {
+    let server = Scripted::start_at("127.0.0.40:0").await;
+    let error = soon(sotong::connect(&format!("wss://{}/", server.address))).await.expect_err("no TLS");
+    assert!(matches!(error, ConnectError::Url(sotong::UrlError::WithoutTls)), "{error:?}");
+    assert!(server.listener.accept().now_or_never().is_none());
 }
 
 #[tokio::test]

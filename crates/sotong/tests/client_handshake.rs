@@ -319,7 +319,7 @@ async fn a_server_that_stops_mid_head_meets_a_deadline() {
 #[tokio::test]
 async fn bytes_that_dribble_do_not_move_the_deadline() {
     let server = Scripted::start().await;
-    // The whole counts here, so no turn may be waited for: other tests connect to this address, too.
+    // The whole counts here, so nobody may be waited for: other tests connect to this address, too.
     let timeouts = ConnectTimeouts::default().with_total(Duration::from_millis(200));
     let client = Client::new().with_simultaneous_connects().with_timeouts(timeouts);
     let connecting = tokio::spawn(client.connect(&server.url()));

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::endpoint::Endpoint;
 use super::error::ConnectError;
-use super::gate::{self, Turn};
+use super::gate::{self, Pass};
 use super::timeouts::{ConnectStep, Deadlines};
 
 /// How long an address is tried alone before the next one is tried as well (RFC 8305, section 5).
@@ -23,7 +23,7 @@ pub(super) struct Dialled {
     pub(super) stream: TcpStream,
     pub(super) address: SocketAddr,
     /// `None` if connects need not wait for each other.
-    pub(super) turn: Option<Turn>,
+    pub(super) pass: Option<Pass>,
 }
 
 /// Whether connects to one address wait for each other.
@@ -37,7 +37,7 @@ pub(super) enum Simultaneous {
 
 /// Connects to the first address of the host that answers.
 ///
-/// Dropped before it is ready, sockets are closed and turns are given up. A name that is being resolved keeps a thread
+/// Dropped before it is ready, sockets are closed and passes are given back. A name that is being resolved keeps a thread
 /// of the runtime's blocking pool busy until the system's resolver gives up: nothing can call it back.
 pub(super) async fn dial(
     endpoint: &Endpoint,
@@ -93,7 +93,7 @@ fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 struct Attempt {
     address: SocketAddr,
     connect: Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>,
-    turn: Option<Turn>,
+    pass: Option<Pass>,
 }
 
 /// All that are being tried, and what has failed.
@@ -114,10 +114,10 @@ impl Race {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Looked> {
         for index in 0..self.running.len() {
             let Poll::Ready(result) = self.running[index].connect.as_mut().poll(context) else { continue };
-            // Whether it is lost or won, others may connect to this address as soon as its turn goes.
-            let Attempt { address, turn, connect: _ } = self.running.remove(index);
+            // Whether it is lost or won, others may connect to this address as soon as its pass is given back.
+            let Attempt { address, pass, connect: _ } = self.running.remove(index);
             return Poll::Ready(match result {
-                Ok(stream) => Looked::Won(Dialled { stream, address, turn }),
+                Ok(stream) => Looked::Won(Dialled { stream, address, pass }),
                 Err(error) => {
                     self.failed.push((address, error));
                     Looked::Lost
@@ -139,20 +139,20 @@ async fn race(
     let mut race = Race::default();
     let mut tcp = None;
     loop {
-        // The next address. Waiting for its turn holds nobody up: who is in the race goes on meanwhile, and whoever
-        // has that turn is in a race of its own.
+        // The next address. Waiting for its pass holds nobody up: who is in the race goes on meanwhile, and whoever
+        // has that pass is in a race of its own.
         if let Some(address) = addresses.next() {
-            let turn = match simultaneous {
+            let pass = match simultaneous {
                 Simultaneous::Allow => None,
                 Simultaneous::Wait => {
-                    let due = tcp.unwrap_or_else(|| deadlines.step(ConnectStep::Turn));
-                    match due.bound(host, race.until_turn(address.ip())).await? {
-                        Ended::Turn(turn) => Some(turn),
+                    let due = tcp.unwrap_or_else(|| deadlines.step(ConnectStep::Gate));
+                    match due.bound(host, race.until_pass(address.ip())).await? {
+                        Ended::Pass(pass) => Some(pass),
                         Ended::Won(dialled) => return Ok(dialled),
                     }
                 }
             };
-            race.running.push(Attempt { address, connect: Box::pin(connect(address)), turn });
+            race.running.push(Attempt { address, connect: Box::pin(connect(address)), pass });
         } else if race.running.is_empty() {
             return Err(ConnectError::Tcp { host: host.to_owned(), attempts: race.failed });
         }
@@ -174,24 +174,24 @@ async fn race(
     }
 }
 
-/// How waiting for a turn has ended.
+/// How waiting for a pass has ended.
 enum Ended {
-    Turn(Turn),
+    Pass(Pass),
     /// An attempt that was running has won.
     Won(Dialled),
 }
 
 impl Race {
-    /// Waits for the turn of the next address while the attempts that are running go on.
-    async fn until_turn(&mut self, address: IpAddr) -> Ended {
-        let mut turn = pin!(gate::turn(address));
+    /// Waits for the pass of the next address while the attempts that are running go on.
+    async fn until_pass(&mut self, address: IpAddr) -> Ended {
+        let mut pass = pin!(gate::pass(address));
         poll_fn(|context| {
             while let Poll::Ready(looked) = self.poll(context) {
                 if let Looked::Won(dialled) = looked {
                     return Poll::Ready(Ended::Won(dialled));
                 }
             }
-            turn.as_mut().poll(context).map(Ended::Turn)
+            pass.as_mut().poll(context).map(Ended::Pass)
         })
         .await
     }
@@ -266,7 +266,7 @@ mod tests {
             race_of(vec![first, second, address], ConnectTimeouts::default()).await.expect("one answers");
         assert_eq!(dialled.address, address);
         assert!(dialled.stream.nodelay().expect("TCP knows"));
-        assert!(dialled.turn.is_some());
+        assert!(dialled.pass.is_some());
         assert!(
             begun.elapsed() < Duration::from_secs(5),
             "no head start is waited for: {:?}",
@@ -284,8 +284,8 @@ mod tests {
             race_of(vec![mute.address, address], ConnectTimeouts::default()).await.expect("one answers");
         assert_eq!(dialled.address, address);
         assert!(begun.elapsed() >= HEAD_START, "{:?}", begun.elapsed());
-        // The one that lost has given its turn up.
-        let _turn = timeout(LONG, gate::turn(mute.address.ip())).await.expect("it is free");
+        // The one that lost has given its pass back.
+        let _pass = timeout(LONG, gate::pass(mute.address.ip())).await.expect("it is free");
     }
 
     #[tokio::test]
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!((step, deadline), (ConnectStep::Tcp, ConnectDeadline::Step(patience)));
         assert!(begun.elapsed() >= patience);
         for mute in &mutes {
-            timeout(LONG, gate::turn(mute.address.ip())).await.expect("it is free");
+            timeout(LONG, gate::pass(mute.address.ip())).await.expect("it is free");
         }
     }
 
@@ -311,21 +311,21 @@ mod tests {
         let Some(ConnectError::Tcp { attempts, .. }) = &error else { panic!("{error:?}") };
         assert_eq!(attempts.iter().map(|(address, _)| *address).collect::<Vec<_>>(), [first, second]);
         for address in [first, second] {
-            timeout(LONG, gate::turn(address.ip())).await.expect("it is free");
+            timeout(LONG, gate::pass(address.ip())).await.expect("it is free");
         }
     }
 
     #[tokio::test]
     #[cfg(target_os = "linux")]
-    async fn an_attempt_goes_on_while_the_turn_of_the_next_is_waited_for() {
-        let held = gate::turn("127.0.0.62".parse().expect("an address")).await;
+    async fn an_attempt_goes_on_while_the_pass_of_the_next_is_waited_for() {
+        let held = gate::pass("127.0.0.62".parse().expect("an address")).await;
         let mute = Mute::at("127.0.0.61:0");
         let (_listener, taken) = listener("127.0.0.62:0").await;
         let (_other, last) = listener("127.0.0.63:0").await;
         let deadlines = Deadlines::begin(ConnectTimeouts::default());
         let mut racing =
             pin!(race("host:1", vec![mute.address, taken, last], &deadlines, Simultaneous::Wait));
-        // After the head start it waits for a turn that is taken. The first attempt wins meanwhile: there is room now.
+        // After the head start it waits for a pass that is taken. The first attempt wins meanwhile: there is room now.
         assert!(timeout(HEAD_START * 2, racing.as_mut()).await.is_err());
         mute._sockets[0].accept().expect("one is in the queue");
         let dialled = timeout(LONG, racing).await.expect("it ends in time").expect("one answers");

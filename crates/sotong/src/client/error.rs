@@ -106,7 +106,7 @@ impl fmt::Display for ConnectError {
                     ConnectDeadline::Total(allowed) => (allowed, "total"),
                 };
                 write!(f, "{host}: {step} took longer than ConnectTimeouts::{setting} = {allowed:?}")?;
-                if *step == ConnectStep::Turn {
+                if *step == ConnectStep::Gate {
                     f.write_str(" (Client::with_simultaneous_connects lets connects run side by side)")?;
                 }
                 Ok(())
@@ -128,7 +128,7 @@ impl fmt::Display for ConnectError {
 
 fn setting_of(step: ConnectStep) -> &'static str {
     match step {
-        ConnectStep::Turn => "total",
+        ConnectStep::Gate => "total",
         ConnectStep::Resolve => "resolve",
         ConnectStep::Tcp => "tcp",
         ConnectStep::Tls => "tls",

@@ -23,8 +23,8 @@ struct Gate {
 /// Who connects to one address, and who waits for that.
 struct Queue {
     /// A single permit, given away in the order in which it was asked for.
-    turns: Arc<Semaphore>,
-    /// How many have the turn or wait for it. The queue goes with the last of them.
+    passes: Arc<Semaphore>,
+    /// How many have the pass or wait for it. The queue goes with the last of them.
     places: usize,
 }
 
@@ -37,9 +37,9 @@ impl Gate {
     fn join(&'static self, address: IpAddr) -> (Place, Arc<Semaphore>) {
         let mut queues = self.queues();
         let queue =
-            queues.entry(address).or_insert_with(|| Queue { turns: Arc::new(Semaphore::new(1)), places: 0 });
+            queues.entry(address).or_insert_with(|| Queue { passes: Arc::new(Semaphore::new(1)), places: 0 });
         queue.places += 1;
-        (Place { gate: self, address }, queue.turns.clone())
+        (Place { gate: self, address }, queue.passes.clone())
     }
 }
 
@@ -66,24 +66,24 @@ impl Drop for Place {
 }
 
 /// Nobody else in this process connects to that address while this value lives.
-pub(super) struct Turn {
+pub(super) struct Pass {
     // The order matters: who is next has the permit before the place is given up.
     _permit: OwnedSemaphorePermit,
     _place: Place,
 }
 
-/// Waits for the turn to connect to `address`; first come, first served.
+/// Waits for the pass to connect to `address`; first come, first served.
 ///
 /// Dropped before it is ready, the place in the queue is given up, and nobody waits longer for it.
-pub(super) async fn turn(address: IpAddr) -> Turn {
-    turn_of(&GATE, address).await
+pub(super) async fn pass(address: IpAddr) -> Pass {
+    pass_of(&GATE, address).await
 }
 
-async fn turn_of(gate: &'static Gate, address: IpAddr) -> Turn {
+async fn pass_of(gate: &'static Gate, address: IpAddr) -> Pass {
     // `::ffff:192.0.2.1` is 192.0.2.1 by another name.
-    let (place, turns) = gate.join(address.to_canonical());
-    let permit = turns.acquire_owned().await.expect("the semaphore is never closed");
-    Turn { _permit: permit, _place: place }
+    let (place, passes) = gate.join(address.to_canonical());
+    let permit = passes.acquire_owned().await.expect("the semaphore is never closed");
+    Pass { _permit: permit, _place: place }
 }
 
 #[cfg(test)]
@@ -116,12 +116,12 @@ mod tests {
     #[tokio::test]
     async fn b6_one_at_a_time_for_each_address_in_order() {
         let gate = gate();
-        let first = turn_of(gate, address("192.0.2.1")).await;
-        let mut second = pin!(turn_of(gate, address("192.0.2.1")));
-        let mut third = pin!(turn_of(gate, address("::ffff:192.0.2.1")));
+        let first = pass_of(gate, address("192.0.2.1")).await;
+        let mut second = pin!(pass_of(gate, address("192.0.2.1")));
+        let mut third = pin!(pass_of(gate, address("::ffff:192.0.2.1")));
         assert!(is_ready(second.as_mut()).await.is_none());
         assert!(is_ready(third.as_mut()).await.is_none());
-        let other = turn_of(gate, address("192.0.2.2")).await;
+        let other = pass_of(gate, address("192.0.2.2")).await;
         assert_eq!(gate.queues().len(), 2);
         drop(first);
         assert!(is_ready(third.as_mut()).await.is_none());
@@ -136,10 +136,10 @@ mod tests {
     #[tokio::test]
     async fn b6_who_leaves_the_queue_holds_nobody_up() {
         let gate = gate();
-        let first = turn_of(gate, address("::1")).await;
-        let mut last = Box::pin(turn_of(gate, address("::1")));
+        let first = pass_of(gate, address("::1")).await;
+        let mut last = Box::pin(pass_of(gate, address("::1")));
         {
-            let mut leaving = Box::pin(turn_of(gate, address("::1")));
+            let mut leaving = Box::pin(pass_of(gate, address("::1")));
             assert!(is_ready(leaving.as_mut()).await.is_none());
             assert!(is_ready(last.as_mut()).await.is_none());
             drop(first);
@@ -159,13 +159,13 @@ mod tests {
                 tokio::spawn(async move {
                     for round in 0..500usize {
                         let number = (task + round) % 3;
-                        let mut turn = Box::pin(turn_of(gate, IpAddr::from([192, 0, 2, number as u8])));
+                        let mut pass = Box::pin(pass_of(gate, IpAddr::from([192, 0, 2, number as u8])));
                         if round % 7 == 0 {
                             // It goes again, whether its turn had come or not.
-                            drop(is_ready(turn.as_mut()).await);
+                            drop(is_ready(pass.as_mut()).await);
                             continue;
                         }
-                        let _turn = turn.await;
+                        let _pass = pass.await;
                         assert_eq!(inside[number].fetch_add(1, Ordering::SeqCst), 0);
                         tokio::task::yield_now().await;
                         inside[number].fetch_sub(1, Ordering::SeqCst);

@@ -276,7 +276,7 @@ impl Client {
 
     /// Connects over a stream that is connected already: through a proxy, a tunnel, a unix socket, memory.
     ///
-    /// The URL says what to ask for. No name is resolved, no turn is waited for, and no TLS is added: for `wss:` the
+    /// The URL says what to ask for. No name is resolved, nobody is waited for, and no TLS is added: for `wss:` the
     /// stream speaks it already. Of the deadlines those of the handshake and of the whole hold.
     ///
     /// ```
@@ -329,7 +329,7 @@ impl Client {
         if endpoint.carriage == Carriage::Tls {
             return Err(UrlError::WithoutTls.into());
         }
-        let Dialled { stream, address, turn } =
+        let Dialled { stream, address, pass } =
             dial::dial(endpoint, &deadlines, settings.simultaneous).await?;
         let carrier = match endpoint.carriage {
             Carriage::Plain => Carrier::from(stream),
@@ -343,7 +343,7 @@ impl Client {
         };
         let connected = self.shake(endpoint, carrier, Peer::new(Some(address)), &deadlines).await;
         // The next one may connect when this one is through, well or badly.
-        drop(turn);
+        drop(pass);
         connected
     }
 

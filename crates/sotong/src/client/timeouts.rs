@@ -82,7 +82,7 @@ impl ConnectTimeouts {
 #[non_exhaustive]
 pub enum ConnectStep {
     /// Waiting until another connect to the same address is through (RFC 6455, section 4.1, 2).
-    Turn,
+    Gate,
     /// Finding the addresses of a name.
     Resolve,
     /// Connecting by TCP.
@@ -96,7 +96,7 @@ pub enum ConnectStep {
 impl fmt::Display for ConnectStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ConnectStep::Turn => "waiting for other connects to the same address",
+            ConnectStep::Gate => "waiting for other connects to the same address",
             ConnectStep::Resolve => "finding the addresses of the host",
             ConnectStep::Tcp => "connecting by TCP",
             ConnectStep::Tls => "the TLS handshake",
@@ -144,7 +144,7 @@ impl Deadlines {
             deadline: ConnectDeadline::Total(self.timeouts.total),
         };
         let allowed = match step {
-            ConnectStep::Turn => return total,
+            ConnectStep::Gate => return total,
             ConnectStep::Resolve => self.timeouts.resolve,
             ConnectStep::Tcp => self.timeouts.tcp,
             ConnectStep::Tls => self.timeouts.tls,
@@ -211,7 +211,7 @@ mod tests {
         let timeouts = ConnectTimeouts { total: Duration::MAX, tls: Duration::MAX, ..Default::default() };
         let deadlines = Deadlines::begin(timeouts);
         let ten_years = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-        for step in [ConnectStep::Turn, ConnectStep::Tls] {
+        for step in [ConnectStep::Gate, ConnectStep::Tls] {
             let waited = tokio::time::timeout(ten_years, passed(deadlines.step(step))).await;
             assert!(waited.is_err(), "{step:?}");
         }
