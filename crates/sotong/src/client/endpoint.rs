@@ -82,6 +82,7 @@ impl Endpoint {
     }
 
     /// The host as TLS wants it: an IPv6 address without brackets, a name without the dot that ends it.
+    #[cfg(any(feature = "tls", test))]
     pub(super) fn server_name(&self) -> String {
         match &self.host {
             Host::Domain(name) => name.strip_suffix('.').unwrap_or(name).to_owned(),
