@@ -188,6 +188,9 @@ fn line(error: &clap::Error) -> String {
             };
             format!("unknown command '{seen}'{suggested}")
         }
+        ErrorKind::MissingRequiredArgument => {
+            format!("{} is missing", context(ContextKind::InvalidArg).unwrap_or("an argument"))
+        }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             "what shall it do? Try 'sotong serve', or 'sotong --help'".to_owned()
         }

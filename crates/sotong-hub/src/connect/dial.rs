@@ -53,7 +53,7 @@ pub(super) async fn dial(client: &Client, url: &str) -> Result<(WebSocket, Opene
         url: url.to_owned(),
         peer: sender.peer_addr().map(|address| address.to_string()),
         protocol: sender.protocol().map(str::to_owned),
-        headers: Vec::new(),
+        headers: socket.response().map(|response| owned(response.headers())).unwrap_or_default(),
     };
     Ok((socket, opened))
 }
@@ -90,8 +90,12 @@ fn trouble(error: ConnectError) -> Trouble {
 fn answer(refused: &RefusedResponse) -> Answer {
     Answer {
         status: refused.status(),
-        headers: refused.headers().map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
+        headers: owned(refused.headers()),
         body: refused.body().to_vec(),
         body_is_whole: refused.body_is_whole(),
     }
+}
+
+fn owned<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<(String, Vec<u8>)> {
+    headers.map(|(name, value)| (name.to_owned(), value.to_vec())).collect()
 }

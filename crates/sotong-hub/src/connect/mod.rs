@@ -42,8 +42,8 @@ pub use view::Detail;
 use view::{Form, View};
 
 /// How long the end may take once a Close was sent. Longer than a server would wait: what it still has to say before
-/// its own Close is wanted.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// its own Close is wanted. Not much longer: some servers leave TCP open.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long what was received may take to be written after an interrupt.
 const FINISH_TIMEOUT: Duration = Duration::from_millis(500);
 /// From which bytes on what was read from stdin is handed over.
@@ -118,7 +118,11 @@ pub async fn run(settings: Settings, mut stops: mpsc::Receiver<()>) -> Result<()
         Ok((socket, opened)) => converse(&settings, &view, form, socket, opened, &mut stops).await,
         Err(trouble) => Over { closed: None, trouble: Some(trouble) },
     };
-    if let Some(trouble) = &over.trouble {
+    // As in a browser: a regular close with whatever code is no error, only a close.
+    let is_regular = over.closed.as_ref().is_some_and(|closed| closed.clean && closed.error.is_none());
+    if let Some(trouble) = &over.trouble
+        && !(is_regular && trouble.kind == TroubleKind::Abnormal)
+    {
         view.failed(&Event::Failed(trouble));
     }
     if let Some(closed) = &over.closed {

@@ -60,6 +60,11 @@ impl Output {
         self.blocks.send(block).await.map_err(|_| Gone)
     }
 
+    /// Ready when nothing can be written any more.
+    pub(super) async fn gone(&self) {
+        self.blocks.closed().await;
+    }
+
     /// Waits until everything is written. That nobody reads any more is no error.
     pub(super) async fn finish(self) -> io::Result<()> {
         drop(self.blocks);

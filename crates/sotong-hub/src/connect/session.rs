@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use sotong::{CloseCode, Closed, Error, Initiator, Sender, WebSocket};
+use sotong::{CloseCode, Closed, Error, Initiator, PeerError, Sender, Timeout, WebSocket};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -64,6 +64,7 @@ impl Session<'_> {
         let asked = Notify::new();
         let received = tokio::select! {
             received = self.receive(&mut socket) => received,
+            () = self.output.gone() => Err(Gone),
             () = self.send(&sender, &mut inputs, &asked, &mut input_trouble) => return Over::unseen(None),
             () = self.ping(&sender, &asked) => return Over::unseen(None),
             trouble = stop(&sender, stops) => return Over::unseen(Some(trouble)),
@@ -239,6 +240,8 @@ fn verdict(error: Option<&Error>, closed: &Closed) -> Option<Trouble> {
     let abnormal = |line| Some(Trouble::new(TroubleKind::Abnormal, line));
     match error {
         Some(Error::Io(error)) => return abnormal(format!("the connection was lost: {error}")),
+        // Everything was said both ways; that TCP stays open is the server's affair.
+        Some(Error::Peer(PeerError::Timeout(Timeout::Close))) if closed.received.is_some() => {}
         Some(Error::Peer(error)) => {
             // Another name of the same limit, which is the one that can be set here.
             let line = text::closed(closed).replace("message_bytes_max", "--message-bytes-max");
@@ -250,7 +253,48 @@ fn verdict(error: Option<&Error>, closed: &Closed) -> Option<Trouble> {
     match (closed.code(), closed.first) {
         (1000 | 1001 | 1005, _) => None,
         // The server repeats what we said.
-        (_, Some(Initiator::Local)) if closed.clean => None,
+        (_, Some(Initiator::Local)) if closed.received.is_some() => None,
         _ => abnormal(text::closed(closed)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sotong::Close;
+
+    use super::*;
+
+    fn closed(first: Option<Initiator>, received: Option<u16>) -> Closed {
+        let mut closed = Closed::vanished();
+        closed.first = first;
+        closed.received = received.map(|code| Close::new(CloseCode::new(code).unwrap(), ""));
+        closed.clean = received.is_some();
+        closed
+    }
+
+    #[test]
+    fn the_code_decides_unless_it_repeats_ours() {
+        for (first, code, is_fine) in [
+            (Initiator::Peer, 1000, true),
+            (Initiator::Peer, 1001, true),
+            (Initiator::Peer, 1011, false),
+            (Initiator::Peer, 4000, false),
+            (Initiator::Local, 1000, true),
+            (Initiator::Local, 4000, true),
+        ] {
+            let verdict = verdict(None, &closed(Some(first), Some(code)));
+            assert_eq!(verdict.is_none(), is_fine, "{first:?} {code}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_leaves_tcp_open_after_its_close_has_closed() {
+        let timeout = Error::Peer(PeerError::Timeout(Timeout::Close));
+        let mut answered = closed(Some(Initiator::Local), Some(1000));
+        answered.error = Some(PeerError::Timeout(Timeout::Close));
+        assert_eq!(verdict(Some(&timeout), &answered), None);
+        let unanswered = closed(Some(Initiator::Local), None);
+        assert!(verdict(Some(&timeout), &unanswered).is_some());
+        assert!(verdict(Some(&Error::Vanished), &closed(None, None)).is_some());
     }
 }

@@ -125,12 +125,17 @@ fn said(close: &Close) -> String {
     }
 }
 
+/// Headers of an answer, in a line each.
+pub(super) fn headers(headers: &[(String, Vec<u8>)]) -> Vec<String> {
+    headers.iter().map(|(name, value)| format!("{}: {}", escape::line(name), escape::bytes(value))).collect()
+}
+
 /// The answer that refused a handshake: headers and the beginning of the body, each line set in.
 pub(super) fn details(trouble: &Trouble) -> String {
     let Some(answer) = &trouble.answer else { return String::new() };
     let mut text = String::new();
-    for (name, value) in &answer.headers {
-        text.push_str(&format!("  {}: {}\n", escape::line(name), escape::bytes(value)));
+    for line in headers(&answer.headers) {
+        text.push_str(&format!("  {line}\n"));
     }
     if !answer.body.is_empty() {
         let shown = &answer.body[..answer.body.len().min(BODY_BYTES_SHOWN)];

@@ -75,6 +75,12 @@ impl View {
                 _ => self.say(&mut block, &text::notice(event)),
             }
         }
+        if let Event::Open(opened) = event
+            && self.form != Form::Json
+            && self.detail == Detail::Frames
+        {
+            text::headers(&opened.headers).iter().for_each(|line| self.say(&mut block, line));
+        }
         write(output, block).await
     }
 
