@@ -195,7 +195,8 @@ pub(super) fn log_refusal(refusal: &Refusal, peer: &Peer) {
 
 /// The answer when the application said yes in a way that cannot be sent.
 pub(super) fn unanswerable(error: AcceptError, peer: &Peer) -> Refusal {
-    tracing::error!(connection = peer.id, %peer, %error, "the server's hook accepted a request in a way that cannot be answered");
+    // Which one is not told: some clients send their token as a sub-protocol.
+    tracing::error!(connection = peer.id, %peer, "the server's hook chose a sub-protocol that was not offered");
     Refusal::from(error)
 }
 
