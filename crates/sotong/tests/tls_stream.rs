@@ -205,6 +205,7 @@ async fn header_and_payload_are_in_one_record() {
         let lengths = records(&mut peer);
         assert!(lengths[0] > 1_000, "{form}: {lengths:?}");
         assert_eq!(lengths.iter().sum::<usize>(), large.len() + 10);
+        drop(peer);
         server.running.stop().await;
     }
 }
@@ -268,6 +269,7 @@ async fn replies_to_one_read_leave_in_one_record() {
         assert_eq!(peer.next().await.text(), "hello");
     }
     assert_eq!(records(&mut peer), [70]);
+    drop(peer);
     server.running.stop().await;
 }
 
@@ -512,5 +514,6 @@ async fn what_the_kernel_does_not_take_is_not_flushed() {
     let (flushed, got) = tokio::join!(soon(flushed), peer.next());
     flushed.expect("the peer is there");
     assert_eq!(got.payload.len(), size);
+    drop(peer);
     server.running.stop().await;
 }

@@ -11,6 +11,7 @@ mod exit;
 mod run;
 mod settings;
 mod signals;
+mod tls;
 mod typed;
 
 use std::ffi::OsString;

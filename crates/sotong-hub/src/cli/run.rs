@@ -13,6 +13,7 @@ use super::exit::{Exit, Failure};
 use super::say;
 use super::settings::{Command, Echo, Settings};
 use super::signals::Signals;
+use super::tls;
 use crate::echo;
 use crate::serve::{self, Service};
 
@@ -30,10 +31,12 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
 
 async fn serve(settings: serve::Settings) -> Result<(), Failure> {
     let signals = Signals::listen().map_err(failed)?;
+    let scheme = tls::scheme(&settings.tls, "http", "https");
+    tls::reload_at_signal(settings.tls.as_ref()).map_err(failed)?;
     let service = Service::bind(settings).await.map_err(|error| not_listening(&error))?;
     let mut lines = String::new();
     for address in service.local_addrs().map_err(failed)? {
-        let _ = write!(lines, "sotong serve: open http://{}/", reachable(address));
+        let _ = write!(lines, "sotong serve: open {scheme}://{}/", reachable(address));
         let _ = match address.ip().is_unspecified() {
             true => writeln!(lines, " (listening on {address})"),
             false => writeln!(lines),
@@ -45,11 +48,16 @@ async fn serve(settings: serve::Settings) -> Result<(), Failure> {
 
 async fn echo(settings: Echo) -> Result<(), Failure> {
     let signals = Signals::listen().map_err(failed)?;
-    let Echo { listen, threads, style, message_bytes_max } = settings;
-    let server = echo::bind(&listen, message_bytes_max).await.map_err(|error| not_listening(&error))?;
+    let Echo { listen, tls, threads, style, message_bytes_max } = settings;
+    let scheme = tls::scheme(&tls, "ws", "wss");
+    tls::reload_at_signal(tls.as_ref()).map_err(failed)?;
+    let mut server = echo::bind(&listen, message_bytes_max).await.map_err(|error| not_listening(&error))?;
+    if let Some(tls) = tls {
+        server = server.with_tls(tls);
+    }
     let mut lines = String::new();
     for address in server.local_addrs().map_err(failed)? {
-        let _ = writeln!(lines, "sotong echo: listening on ws://{}", reachable(address));
+        let _ = writeln!(lines, "sotong echo: listening on {scheme}://{}", reachable(address));
     }
     say(&lines)?;
     let serve = match style {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use sotong::handshake::OriginPolicy;
+use sotong::tls::ServerTls;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::exit::{Exit, Failure};
@@ -32,6 +33,7 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) struct Echo {
     pub(super) listen: Vec<SocketAddr>,
+    pub(super) tls: Option<ServerTls>,
     /// 0 for the main thread.
     pub(super) threads: usize,
     pub(super) style: Style,
@@ -48,8 +50,10 @@ impl Settings {
     pub(super) fn check(typed: Typed) -> Result<Settings, Failure> {
         let (log, command) = match typed.command {
             typed::Command::Serve(serve) => {
+                let listen = addresses(&serve.listen)?;
                 let settings = serve::Settings {
-                    listen: addresses(&serve.listen)?,
+                    tls: serve.tls.check(&listen, &serve.allow_host)?,
+                    listen,
                     origins: origins(&serve.allow_origin, &serve.allow_host)?,
                     threads: threads(&serve.threads)?,
                     limits: Limits::default(),
@@ -57,8 +61,10 @@ impl Settings {
                 (serve.log, Command::Serve(settings))
             }
             typed::Command::Echo(echo) => {
+                let listen = addresses(&echo.listen)?;
                 let settings = Echo {
-                    listen: addresses(&echo.listen)?,
+                    tls: echo.tls.check(&listen, &[])?,
+                    listen,
                     threads: threads(&echo.threads)?,
                     style: style(&echo.style)?,
                     message_bytes_max: message_bytes_max(&echo.message_bytes_max)?,

@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::connect::{self, Connect};
 use super::exit::{Exit, Failure};
+use super::tls::Tls;
 
 /// A realtime server that any browser page talks to with `new WebSocket(url)`.
 #[derive(Debug, Parser)]
@@ -52,6 +53,8 @@ pub(super) struct Serve {
     /// this machine (DNS rebinding).
     #[arg(long, value_name = "HOST", verbatim_doc_comment)]
     pub(super) allow_host: Vec<String>,
+    #[command(flatten)]
+    pub(super) tls: Tls,
     /// How many threads serve connections
     #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     pub(super) threads: String,
@@ -71,6 +74,8 @@ pub(super) struct Echo {
     /// choose a free one, which is then printed.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9001", verbatim_doc_comment)]
     pub(super) listen: Vec<String>,
+    #[command(flatten)]
+    pub(super) tls: Tls,
     /// How many threads serve connections
     #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     pub(super) threads: String,
@@ -117,6 +122,9 @@ Examples:
       for everybody in the network, by address or by that name
   sotong serve --listen 127.0.0.1:8000 --listen '[::1]:8000' --threads 4
       IPv4 and IPv6, on four threads
+  sotong serve --listen 0.0.0.0:443 --allow-host chat.example.com \\
+      --tls-cert fullchain.pem --tls-key privkey.pem
+      open https://chat.example.com/
   sotong serve --allow-origin https://example.com
       pages of that site may connect, too
   sotong serve --log debug
@@ -130,7 +138,9 @@ Examples:
   sotong echo
       answers at ws://127.0.0.1:9001, on any path
   sotong echo --listen 127.0.0.1:0 --style pull --threads 2
-      on a free port; by the pull form of the library; on two threads";
+      on a free port; by the pull form of the library; on two threads
+  sotong echo --tls-self-signed
+      answers at wss://127.0.0.1:9001, with a certificate for tests";
 
 /// What came of reading the arguments.
 pub(super) enum Parsed {

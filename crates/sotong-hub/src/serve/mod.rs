@@ -44,6 +44,8 @@ pub const OUTBOX_BYTES_MAX: usize = 1024 * 1024;
 pub struct Settings {
     /// Where to listen: one port for everything, on each of these addresses.
     pub listen: Vec<SocketAddr>,
+    /// The certificate, to speak TLS with; `None` for plain HTTP.
+    pub tls: Option<sotong::tls::ServerTls>,
     /// Which pages may connect.
     pub origins: sotong::handshake::OriginPolicy,
     /// Worker threads; 0 for the thread of the caller.
@@ -72,12 +74,15 @@ impl Service {
         let ping_seconds =
             config.ping_interval.map_or(0, |interval| u32::try_from(interval.as_secs()).unwrap_or(0));
         let pages = Pages::default();
-        let server = Server::bind(&settings.listen[..])
+        let mut server = Server::bind(&settings.listen[..])
             .await?
             .with_config(config)
             .with_paths([PLAIN_PATH])
             .with_origin_policy(settings.origins)
             .with_pages(move |stream, read, _peer| pages.clone().serve(stream, read));
+        if let Some(tls) = settings.tls {
+            server = server.with_tls(tls);
+        }
         let switchboard = Arc::new(Switchboard::new(settings.limits, ping_seconds)?);
         Ok(Service { server, threads: settings.threads, switchboard })
     }

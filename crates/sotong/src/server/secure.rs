@@ -2,7 +2,6 @@
 
 use std::io;
 
-use super::admission::refuse;
 use crate::carrier::Carrier;
 use crate::peer::Peer;
 
@@ -33,6 +32,7 @@ impl Secure {
     ) -> io::Result<Option<(Carrier, Vec<u8>)>> {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
+            use super::admission::refuse;
             use crate::tls::Accepted;
             return match tls.accept(carrier, read).await {
                 Ok(Accepted::Tls(carrier)) => Ok(Some((carrier, Vec::new()))),
@@ -47,6 +47,8 @@ impl Secure {
                 }
             };
         }
+        #[cfg(not(feature = "tls"))]
+        let _ = peer;
         Ok(Some((carrier, read)))
     }
 
