@@ -19,7 +19,7 @@ pub enum UpgradeError {
     Refused(Refusal),
     /// It came by HTTP/2, whose WebSockets (RFC 8441) are not spoken here. 505.
     HttpVersion,
-    /// hyper was not told to expect upgrades (`with_upgrades`), or something else has taken this one already. 500.
+    /// Something else has taken this upgrade already, or the request does not come from hyper's server. 500.
     NotUpgradable,
 }
 
@@ -62,7 +62,7 @@ impl fmt::Display for UpgradeError {
                 f.write_str("a WebSocket was asked for over HTTP/2, only HTTP/1.1 is spoken")
             }
             UpgradeError::NotUpgradable => {
-                f.write_str("the connection cannot be upgraded: was hyper told so with `with_upgrades`?")
+                f.write_str("the connection cannot be upgraded: something else has done it, or it is not hyper's")
             }
         }
     }

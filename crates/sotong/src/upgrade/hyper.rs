@@ -98,7 +98,12 @@ pub(super) fn response<B: From<String>>(bytes: &[u8]) -> Response<B> {
 
 /// The stream, when hyper has sent the response, and what it has read from it already.
 pub(super) async fn upgraded(on_upgrade: OnUpgrade) -> io::Result<(Carrier, Vec<u8>)> {
-    let upgraded = on_upgrade.await.map_err(io::Error::other)?;
+    let upgraded = on_upgrade.await.map_err(|error| {
+        if error.is_user() {
+            tracing::error!(%error, "hyper was not told to expect upgrades: `with_upgrades` is missing");
+        }
+        io::Error::other(error)
+    })?;
     // The very socket, if it is one: TCP has a way of its own through our driver.
     let upgraded = match inner::<TcpStream>(upgraded) {
         Ok(found) => return Ok(found),
