@@ -351,3 +351,19 @@ fn a_server_that_does_not_read_stops_the_input() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+/// The closing handshake is what counts; some servers leave TCP open for long after it.
+#[test]
+fn a_server_that_leaves_tcp_open_is_not_waited_for() {
+    let opposite = Opposite::new();
+    let client = Client::start(&opposite.url(), &[]);
+    let mut server = opposite.accept();
+    server.send(TEXT, b"hi");
+    server.close(1000, "");
+    let start = std::time::Instant::now();
+    let (code, lines, errors) = client.wait();
+    assert_eq!((code, lines), (Some(0), vec!["hi".to_owned()]));
+    assert_eq!(errors, ["sotong: closed by the server: 1000 (normal)"]);
+    assert!(start.elapsed().as_secs() < 8, "{:?}", start.elapsed());
+    drop(server);
+}

@@ -12,11 +12,6 @@ use super::{Settings, Trust};
 /// # Errors
 /// When one of them cannot be meant; nothing was sent.
 pub(super) fn client(settings: &Settings) -> Result<Client, Trouble> {
-    let config = Config::default()
-        .with_message_bytes_max(settings.message_bytes_max)
-        // People and their tools may take longer than servers should.
-        .with_message_timeout(None)
-        .with_close_timeout(super::CLOSE_TIMEOUT);
     let total = settings.connect_timeout;
     let timeouts = ConnectTimeouts::default()
         .with_total(total)
@@ -24,7 +19,7 @@ pub(super) fn client(settings: &Settings) -> Result<Client, Trouble> {
         .with_tcp(total)
         .with_tls(total)
         .with_handshake(total);
-    let mut client = Client::new().with_config(config).with_timeouts(timeouts);
+    let mut client = Client::new().with_config(config(settings)).with_timeouts(timeouts);
     for (name, value) in &settings.headers {
         client = client.with_header(name, value).map_err(|error| usage(format_args!("--header: {error}")))?;
     }
@@ -43,6 +38,15 @@ pub(super) fn client(settings: &Settings) -> Result<Client, Trouble> {
         tls = tls::danger::accept_any_certificate(tls);
     }
     Ok(client.with_tls(tls))
+}
+
+/// The limits of the connection.
+pub(super) fn config(settings: &Settings) -> Config {
+    Config::default()
+        .with_message_bytes_max(settings.message_bytes_max)
+        // People and their tools may take longer than servers should.
+        .with_message_timeout(None)
+        .with_close_timeout(super::CLOSE_TIMEOUT)
 }
 
 /// Connects.

@@ -41,9 +41,12 @@ use terminal::{Terminal, Typed};
 pub use view::Detail;
 use view::{Form, View};
 
-/// How long the end may take once a Close was sent. Longer than a server would wait: what it still has to say before
-/// its own Close is wanted. Not much longer: some servers leave TCP open.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the end may take when the server closes first, or after Ctrl-C: some servers leave TCP open, and nobody
+/// wants to wait for them.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same when we close first, because there is nothing more to send: what the server still has to say before its
+/// own Close is wanted.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long what was received may take to be written after an interrupt.
 const FINISH_TIMEOUT: Duration = Duration::from_millis(500);
 /// From which bytes on what was read from stdin is handed over.
@@ -187,6 +190,7 @@ async fn converse(
         ping_interval: settings.ping_interval,
         message_bytes_max: settings.message_bytes_max,
         is_binary: settings.kind == Kind::Binary,
+        at_end: dial::config(settings).with_close_timeout(LAST_WORDS_TIMEOUT),
     };
     // Ctrl-C is a key while a line is edited, and a signal otherwise.
     let (both_stops, mut all_stops) = mpsc::channel(2);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use sotong::{CloseCode, Closed, Error, Initiator, PeerError, Sender, Timeout, WebSocket};
+use sotong::{CloseCode, Closed, Config, Error, Initiator, PeerError, Sender, Timeout, WebSocket};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -17,7 +17,8 @@ use super::output::{Gone, Output};
 use super::text;
 use super::view::{BLOCK_BYTES, View};
 
-/// How long the server may take to answer our Close after Ctrl-C.
+/// How long all may take after Ctrl-C: longer than the connection takes to end, so that this is the end of a stdout
+/// that nobody reads.
 const INTERRUPT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The same after nobody reads our stdout any more: nobody waits for that.
 const GONE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -42,6 +43,8 @@ pub(super) struct Session<'a> {
     pub(super) ping_interval: Option<Duration>,
     pub(super) message_bytes_max: u64,
     pub(super) is_binary: bool,
+    /// The limits from when this end closes.
+    pub(super) at_end: Config,
 }
 
 /// How a session ended.
@@ -128,14 +131,11 @@ impl Session<'_> {
                             Linger::For(time) => sleep(time).await,
                             Linger::Forever => pending().await,
                         }
-                        // The time for the end begins when everything is on its way.
-                        let _ = sender.flushed().await;
-                        sender.close(CloseCode::NORMAL, "");
+                        self.close(sender, CloseCode::NORMAL, "").await;
                     }
                     Input::Failed(error) => {
                         *trouble = Some(Trouble::new(TroubleKind::Input, error));
-                        let _ = sender.flushed().await;
-                        sender.close(CloseCode::NORMAL, "");
+                        self.close(sender, CloseCode::NORMAL, "").await;
                     }
                 }
             }
@@ -172,9 +172,7 @@ impl Session<'_> {
             Command::Say(text) => self.say(sender, Piece::Text(text)).await,
             Command::Hex(bytes) => self.say(sender, Piece::Binary(bytes)).await,
             Command::Ping => asked.notify_one(),
-            Command::Close(code, reason) => {
-                sender.close(code, &reason);
-            }
+            Command::Close(code, reason) => self.close(sender, code, &reason).await,
             Command::Help => {
                 let _ = self.view.answer(self.output, HELP).await;
             }
@@ -182,6 +180,14 @@ impl Session<'_> {
                 let _ = self.view.answer(self.output, &super::escape::line(&why)).await;
             }
         }
+    }
+
+    /// Closes, because there is nothing more to send.
+    async fn close(&self, sender: &Sender, code: CloseCode, reason: &str) {
+        // The time for the end begins when everything is on its way.
+        let _ = sender.flushed().await;
+        sender.raise_limits(self.at_end.clone());
+        sender.close(code, reason);
     }
 
     /// Sends pings, in time and when asked. Never ready.
@@ -230,7 +236,7 @@ async fn stop(sender: &Sender, stops: &mut mpsc::Receiver<()>) -> Trouble {
     tokio::select! {
         Some(()) = stops.recv() => Trouble::new(TroubleKind::Interrupted, "ended at once, without a closing handshake"),
         () = sleep(INTERRUPT_TIMEOUT) => {
-            Trouble::new(TroubleKind::Interrupted, "ended: the server does not answer the close")
+            Trouble::new(TroubleKind::Interrupted, "ended: what came is not read from stdout")
         }
     }
 }

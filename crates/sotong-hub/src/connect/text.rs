@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sotong::{Close, Closed, Initiator, MessageRef};
+use sotong::{Close, Closed, Initiator, MessageRef, PeerError, Timeout};
 
 use super::escape;
 use super::event::{Event, Opcode, Trouble};
@@ -85,6 +85,16 @@ pub(super) fn closed(closed: &Closed) -> String {
     let sent = closed.sent.as_ref().map_or("nothing".to_owned(), said);
     let received = closed.received.as_ref().map(said);
     match (&closed.error, closed.first, received) {
+        (Some(PeerError::Timeout(Timeout::Close)), _, None) => {
+            format!("closed: {sent}; the server does not answer")
+        }
+        // It has said all; that it leaves TCP open is nobody's concern.
+        (Some(PeerError::Timeout(Timeout::Close)), Some(Initiator::Peer), Some(received)) => {
+            format!("closed by the server: {received}")
+        }
+        (Some(PeerError::Timeout(Timeout::Close)), _, Some(received)) => {
+            format!("closed: {sent}; the server answered {received}")
+        }
         (Some(error), _, None) if closed.sent.is_none() => {
             format!("given up: {}", escape::line(&error.to_string()))
         }
@@ -197,10 +207,12 @@ mod tests {
         assert_eq!(closed(&how), "closed: 1000 (normal); the server answered no code (1005)");
         how.received = None;
         assert_eq!(closed(&how), "closed: 1000 (normal); the server went away without an answer");
-        how.error = Some(sotong::PeerError::Timeout(sotong::Timeout::Close));
+        how.error = Some(PeerError::Timeout(Timeout::Close));
+        assert_eq!(closed(&how), "closed: 1000 (normal); the server does not answer");
+        how.error = Some(PeerError::Timeout(Timeout::Pong));
         assert_eq!(
             closed(&how),
-            "given up: closing not finished within close_timeout; the server was told 1000 (normal)"
+            "given up: no sign of life within pong_timeout after a ping; the server was told 1000 (normal)"
         );
     }
 
