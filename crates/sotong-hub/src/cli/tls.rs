@@ -24,9 +24,9 @@ pub(super) struct Tls {
     tls_key: Option<PathBuf>,
     /// Speaks TLS with a certificate that is made now, for tests
     ///
-    /// For localhost, 127.0.0.1, ::1, and what --listen and --allow-host
-    /// name. Nobody vouches for it: browsers warn, and other clients have to
-    /// be told (curl -k, sotong connect --danger-accept-any-certificate).
+    /// For localhost and every address and host name given here. Nobody
+    /// vouches for it: browsers warn, and other clients have to be told
+    /// (curl -k, sotong connect --danger-accept-any-certificate).
     #[arg(long, verbatim_doc_comment)]
     tls_self_signed: bool,
     /// Lets in only clients with a certificate of these authorities (PEM)

@@ -62,7 +62,12 @@ pub(super) struct Serve {
     ///
     /// Levels: off, error, warn, info, debug, trace. Targets: sotong
     /// (connections), sotong_hub (sessions), hyper (pages).
-    #[arg(long, value_name = "FILTER", default_value = "warn,sotong_hub=info", verbatim_doc_comment)]
+    #[arg(
+        long,
+        value_name = "FILTER",
+        default_value = "warn,sotong_hub=info,sotong::tls=info",
+        verbatim_doc_comment
+    )]
     pub(super) log: String,
 }
 
@@ -98,7 +103,7 @@ pub(super) struct Echo {
     )]
     pub(super) message_bytes_max: String,
     /// What to log on stderr: LEVEL, or TARGET=LEVEL, with commas between
-    #[arg(long, value_name = "FILTER", default_value = "warn,sotong_hub=info")]
+    #[arg(long, value_name = "FILTER", default_value = "warn,sotong_hub=info,sotong::tls=info")]
     pub(super) log: String,
 }
 

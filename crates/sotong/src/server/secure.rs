@@ -37,12 +37,12 @@ impl Secure {
             return match tls.accept(carrier, read).await {
                 Ok(Accepted::Tls(carrier)) => Ok(Some((carrier, Vec::new()))),
                 Ok(Accepted::Plain(carrier, answer)) => {
-                    tracing::debug!(%peer, "plain HTTP on a port of TLS; it was answered with 400");
+                    tracing::debug!(connection = peer.id, %peer, "plain HTTP on a port of TLS; it was answered with 400");
                     refuse(carrier, answer).await?;
                     Ok(None)
                 }
                 Err(error) => {
-                    tracing::debug!(%peer, %error, "a TLS handshake failed");
+                    tracing::debug!(connection = peer.id, %peer, %error, "a TLS handshake failed");
                     Ok(None)
                 }
             };

@@ -323,6 +323,12 @@ fn alert_words(alert: AlertDescription) -> String {
     match alert {
         AlertDescription::HandshakeFailure => format!("{name} (no version, cipher or certificate in common)"),
         AlertDescription::UnrecognisedName => format!("{name} (it serves no host of this name)"),
+        AlertDescription::UnknownCA
+        | AlertDescription::BadCertificate
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::UnsupportedCertificate => format!("{name} (it does not accept our certificate)"),
         AlertDescription::NoApplicationProtocol => format!("{name} (it does not offer http/1.1 here)"),
         _ => name,
     }
