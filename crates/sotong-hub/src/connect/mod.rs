@@ -168,7 +168,7 @@ async fn converse(
     settings: &Settings,
     view: &View,
     form: Form,
-    socket: sotong::WebSocket,
+    mut socket: sotong::WebSocket,
     opened: Opened,
     stops: &mut mpsc::Receiver<()>,
 ) -> Over {
@@ -195,7 +195,7 @@ async fn converse(
     // Ctrl-C is a key while a line is edited, and a signal otherwise.
     let (both_stops, mut all_stops) = mpsc::channel(2);
     let mut over = {
-        let mut run = std::pin::pin!(session.run(socket, inputs, &mut all_stops));
+        let mut run = std::pin::pin!(session.run(&mut socket, inputs, &mut all_stops));
         loop {
             tokio::select! {
                 over = &mut run => break over,
@@ -205,6 +205,8 @@ async fn converse(
         }
     };
     finish(output, terminal, &mut over, stops).await;
+    // Not before: what a server floods us with would be read and thrown away while we want to end.
+    drop(socket);
     over
 }
 

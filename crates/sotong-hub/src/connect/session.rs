@@ -58,7 +58,7 @@ impl Session<'_> {
     /// Sends and shows until the connection is over.
     pub(super) async fn run(
         &self,
-        mut socket: WebSocket,
+        socket: &mut WebSocket,
         mut inputs: mpsc::Receiver<Vec<Input>>,
         stops: &mut mpsc::Receiver<()>,
     ) -> Over {
@@ -66,7 +66,7 @@ impl Session<'_> {
         let mut input_trouble = None;
         let asked = Notify::new();
         let received = tokio::select! {
-            received = self.receive(&mut socket) => received,
+            received = self.receive(socket) => received,
             () = self.output.gone() => Err(Gone),
             () = self.send(&sender, &mut inputs, &asked, &mut input_trouble) => return Over::unseen(None),
             () = self.ping(&sender, &asked) => return Over::unseen(None),
