@@ -4,13 +4,17 @@
 mod scripted;
 mod support;
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use scripted::{Asked, Scripted, unmasked};
 use sotong::handshake::{RefusedResponse, ResponseError};
-use sotong::{Client, Config, ConnectDeadline, ConnectError, ConnectStep, ConnectTimeouts, WebSocket};
+use sotong::{
+    Carrier, Client, Config, ConnectDeadline, ConnectError, ConnectStep, ConnectTimeouts, WebSocket,
+};
 use support::{TEXT, soon};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// What becomes of a connect whose request is answered by `answer`, which then hangs up.
 async fn connect(client: Client, answer: impl AsyncFnOnce(Asked)) -> Result<WebSocket, ConnectError> {
@@ -445,4 +449,73 @@ async fn b8_a_refusal_before_the_request_was_read_is_seen() {
         ConnectError::Io(_) => {}
         other => panic!("{other:?}"),
     }
+}
+
+/// A stream that takes some bytes, and gives some; then both ways are broken.
+struct Breaks {
+    takes: usize,
+    gives: std::collections::VecDeque<&'static [u8]>,
+}
+
+impl Breaks {
+    async fn connect(takes: usize, gives: &[&'static [u8]]) -> ConnectError {
+        let stream = Breaks { takes, gives: gives.iter().copied().collect() };
+        let connecting = Client::new().connect_over(Carrier::new(stream), "ws://example.com/");
+        soon(connecting).await.expect_err("it breaks")
+    }
+}
+
+impl AsyncRead for Breaks {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let Some(bytes) = self.gives.pop_front() else {
+            return Poll::Ready(Err(std::io::ErrorKind::ConnectionReset.into()));
+        };
+        buffer.put_slice(bytes);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Breaks {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let count = bytes.len().min(self.takes);
+        self.takes -= count;
+        Poll::Ready(if count == 0 { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(count) })
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn b8_a_refusal_counts_though_the_connection_breaks() {
+    const HEAD: &[u8] = b"HTTP/1.1 431 Too Large\r\nContent-Length: 100\r\n\r\n";
+    const WITHOUT_LENGTH: &[u8] = b"HTTP/1.1 431 Too Large\r\n\r\n";
+    // Before the request is out, in the middle of the body.
+    for takes in [0, 10, usize::MAX] {
+        for head in [HEAD, WITHOUT_LENGTH] {
+            let refused = refused(Breaks::connect(takes, &[head, b"smaller", b", please"]).await);
+            assert_eq!((refused.status(), refused.body()), (431, &b"smaller, please"[..]));
+            assert!(!refused.body_is_whole(), "it was cut off");
+        }
+    }
+    let kind = |error| match error {
+        ConnectError::Io(error) => error.kind(),
+        other => panic!("{other:?}"),
+    };
+    let reset = std::io::ErrorKind::ConnectionReset;
+    assert_eq!(kind(Breaks::connect(usize::MAX, &[]).await), reset);
+    assert_eq!(kind(Breaks::connect(usize::MAX, &[b"HTTP/1.1 101 Sw"]).await), reset);
+    // It ends instead: then the request that did not get out is what is told.
+    assert_eq!(kind(Breaks::connect(10, &[b""]).await), std::io::ErrorKind::BrokenPipe);
 }
