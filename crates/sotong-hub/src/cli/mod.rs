@@ -8,6 +8,7 @@
 
 mod connect;
 mod exit;
+mod front;
 mod run;
 mod settings;
 mod signals;

@@ -42,6 +42,9 @@ async fn serve(settings: serve::Settings) -> Result<(), Failure> {
             false => writeln!(lines),
         };
     }
+    if let Some(address) = service.metrics_addr().map_err(failed)? {
+        let _ = writeln!(lines, "sotong serve: metrics at http://{}/metrics", reachable(address));
+    }
     say(&lines)?;
     service.run(signals.stop()).await.map_err(failed)
 }

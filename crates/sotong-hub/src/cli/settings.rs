@@ -51,10 +51,12 @@ impl Settings {
         let (log, command) = match typed.command {
             typed::Command::Serve(serve) => {
                 let listen = addresses(&serve.listen)?;
+                let (front, origins) = serve.front.check(origins(&serve.allow_origin, &serve.allow_host)?)?;
                 let settings = serve::Settings {
                     tls: serve.tls.check(&listen, &serve.allow_host)?,
                     listen,
-                    origins: origins(&serve.allow_origin, &serve.allow_host)?,
+                    origins,
+                    front,
                     threads: threads(&serve.threads)?,
                     limits: Limits::default(),
                 };
@@ -87,7 +89,7 @@ fn addresses(typed: &[String]) -> Result<Vec<SocketAddr>, Failure> {
     typed.iter().map(|each| address(each).map_err(|why| wrong("--listen", each, why))).collect()
 }
 
-fn address(typed: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(typed: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = typed.parse() {
         return Ok(address);
     }

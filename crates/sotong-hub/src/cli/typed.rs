@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::connect::{self, Connect};
 use super::exit::{Exit, Failure};
+use super::front::Front;
 use super::tls::Tls;
 
 /// A realtime server that any browser page talks to with `new WebSocket(url)`.
@@ -55,6 +56,8 @@ pub(super) struct Serve {
     pub(super) allow_host: Vec<String>,
     #[command(flatten)]
     pub(super) tls: Tls,
+    #[command(flatten)]
+    pub(super) front: Front,
     /// How many threads serve connections
     #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     pub(super) threads: String,
@@ -132,6 +135,8 @@ Examples:
       open https://chat.example.com/
   sotong serve --allow-origin https://example.com
       pages of that site may connect, too
+  sotong serve --trusted-proxy 127.0.0.1 --public-origin https://example.com
+      behind nginx or haproxy on the same machine, which ends TLS
   sotong serve --log debug
       shows what happens to each connection
 

@@ -9,19 +9,22 @@
 //! The library reads each request head and decides which of the two it is, so a WebSocket never pays for the HTTP
 //! stack that serves the pages.
 
+mod metrics;
 mod pages;
 mod plain;
 mod query;
 mod site;
 mod switchboard;
 
+use std::future::IntoFuture;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sotong::{Config, Refusal, Request, Server};
+use sotong::{Config, ForwardedHeader, ProxyProtocol, Rate, Refusal, Request, Server};
 
 use crate::core::Limits;
+use metrics::Metrics;
 use pages::Pages;
 use plain::Plain;
 use switchboard::Switchboard;
@@ -48,16 +51,58 @@ pub struct Settings {
     pub tls: Option<sotong::tls::ServerTls>,
     /// Which pages may connect.
     pub origins: sotong::handshake::OriginPolicy,
+    /// What stands in front of it, and how much one client may have.
+    pub front: Front,
     /// Worker threads; 0 for the thread of the caller.
     pub threads: usize,
     /// What each client may ask for.
     pub limits: Limits,
 }
 
+/// What stands between clients and the server, and how much each of them may have.
+#[derive(Clone, Debug, Default)]
+pub struct Front {
+    /// Whose word about clients counts: see [`Server::with_trusted_proxies`].
+    pub trusted_proxies: Vec<String>,
+    /// By which header they say it.
+    pub forwarded_header: ForwardedHeader,
+    /// Whether they begin each connection with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
+    /// The most connections at a time.
+    pub connections_max: usize,
+    /// The most of one address.
+    pub connections_per_ip_max: Option<usize>,
+    /// How fast those of one address may come.
+    pub connection_rate_per_ip: Option<Rate>,
+    /// How fast messages of one client may come.
+    pub message_rate: Option<Rate>,
+    /// Where Prometheus gets its metrics.
+    pub metrics: Option<SocketAddr>,
+}
+
+impl Front {
+    fn set_up(&self, server: Server) -> io::Result<Server> {
+        let mut server = server
+            .with_trusted_proxies(self.trusted_proxies.iter().map(String::as_str))
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?
+            .with_forwarded_header(self.forwarded_header)
+            .with_proxy_protocol(self.proxy_protocol)
+            .with_connections_max(self.connections_max);
+        if let Some(max) = self.connections_per_ip_max {
+            server = server.with_connections_per_ip_max(max);
+        }
+        if let Some(rate) = self.connection_rate_per_ip {
+            server = server.with_connection_rate_per_ip(rate);
+        }
+        Ok(server)
+    }
+}
+
 /// The pages and the hub behind them, listening.
 #[derive(Debug)]
 pub struct Service {
     server: Server,
+    metrics: Option<Metrics>,
     threads: usize,
     switchboard: Arc<Switchboard>,
 }
@@ -70,7 +115,8 @@ impl Service {
     pub async fn bind(settings: Settings) -> io::Result<Service> {
         let config = Config::default()
             .with_message_bytes_max(MESSAGE_BYTES_MAX)
-            .with_outbox_bytes_max(OUTBOX_BYTES_MAX);
+            .with_outbox_bytes_max(OUTBOX_BYTES_MAX)
+            .with_message_rate(settings.front.message_rate);
         let ping_seconds =
             config.ping_interval.map_or(0, |interval| u32::try_from(interval.as_secs()).unwrap_or(0));
         let pages = Pages::default();
@@ -83,8 +129,13 @@ impl Service {
         if let Some(tls) = settings.tls {
             server = server.with_tls(tls);
         }
+        let server = settings.front.set_up(server)?;
+        let metrics = match settings.front.metrics {
+            Some(address) => Some(Metrics::bind(address).await?),
+            None => None,
+        };
         let switchboard = Arc::new(Switchboard::new(settings.limits, ping_seconds)?);
-        Ok(Service { server, threads: settings.threads, switchboard })
+        Ok(Service { server, metrics, threads: settings.threads, switchboard })
     }
 
     /// The addresses that it listens on, with the ports that the system chose.
@@ -95,18 +146,36 @@ impl Service {
         self.server.local_addrs()
     }
 
+    /// Where the metrics are, if anywhere.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn metrics_addr(&self) -> io::Result<Option<SocketAddr>> {
+        self.metrics.as_ref().map(Metrics::local_addr).transpose()
+    }
+
     /// Serves until `stop` is ready; then tells everybody to come back later (1001) and ends.
     ///
     /// # Errors
     /// When the system refuses what serving needs, threads for example.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        let Service { server, threads, switchboard } = self;
-        server
+        let Service { server, metrics, threads, switchboard } = self;
+        let watched = async {
+            match metrics {
+                Some(metrics) => metrics.serve().await,
+                None => std::future::pending().await,
+            }
+        };
+        let served = server
             .serve_events(move |request: &Request| {
                 Ok::<_, Refusal>(Plain::new(switchboard.clone(), request.query()))
             })
             .with_threads(threads)
-            .with_graceful_shutdown(stop)
-            .await
+            .with_graceful_shutdown(stop);
+        tokio::select! {
+            ended = served.into_future() => ended,
+            // Until the very end: how a shutdown goes is worth watching.
+            () = watched => Ok(()),
+        }
     }
 }

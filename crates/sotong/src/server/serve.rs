@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::Server;
 use super::accept::{self, Destination};
@@ -46,8 +47,15 @@ pub struct Serve {
     threads: usize,
     stop: Pin<Box<dyn Future<Output = ()> + Send>>,
     window: Duration,
+    hook: Option<ShutdownHook>,
     handle: Handle,
     handed: mpsc::UnboundedReceiver<Incoming>,
+}
+
+/// What is run when a shutdown begins, and how long it may take.
+struct ShutdownHook {
+    limit: Duration,
+    run: Box<dyn FnOnce(Handle) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>,
 }
 
 impl Serve {
@@ -61,6 +69,7 @@ impl Serve {
             threads: 0,
             stop: Box::pin(pending()),
             window: SHUTDOWN_WINDOW,
+            hook: None,
             handle,
             handed,
         }
@@ -97,13 +106,51 @@ impl Serve {
         self
     }
 
+    /// Runs `hook` when a graceful shutdown begins: when nothing is accepted any more and handshakes are dropped, and
+    /// before any connection is closed. The closes begin when it is done, or after `limit`, when it is dropped.
+    ///
+    /// It is the moment to tell a load balancer, to say goodbye to everybody, to save what connections know. Its
+    /// [`Handle`] tells how many there are; streams it does not take any more. A hook that panics is done.
+    ///
+    /// ```no_run
+    /// use sotong::{Error, Handle, Server, WebSocket};
+    /// use std::time::Duration;
+    ///
+    /// # async fn tell_everybody(_: &str) {}
+    /// # async fn example() -> std::io::Result<()> {
+    /// Server::bind("127.0.0.1:9001")
+    ///     .await?
+    ///     .serve(async |mut socket: WebSocket| {
+    ///         while socket.recv().await?.is_some() {}
+    ///         Ok::<(), Error>(())
+    ///     })
+    ///     .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
+    ///     .with_shutdown_hook(Duration::from_secs(5), |handle: Handle| async move {
+    ///         println!("{} connections are going to be closed", handle.stats().connections);
+    ///         tell_everybody("back in a minute").await;
+    ///     })
+    ///     .await
+    /// # }
+    /// ```
+    pub fn with_shutdown_hook<F>(
+        mut self,
+        limit: Duration,
+        hook: impl FnOnce(Handle) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.hook = Some(ShutdownHook { limit, run: Box::new(|handle| Box::pin(hook(handle))) });
+        self
+    }
+
     /// Hands streams of yours to this server.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
     async fn run(self) -> io::Result<()> {
-        let Serve { server, launch, threads, stop, window, handle, mut handed } = self;
+        let Serve { server, launch, threads, stop, window, hook, handle, mut handed } = self;
         let (shutting_down, shutdown) = watch::channel(false);
         let wait = window.saturating_add(server.settings.config.close_timeout).saturating_add(LAST_WORDS);
         let stopping = Stop { window, wait };
@@ -142,12 +189,37 @@ impl Serve {
         drop(handed);
         // Handshakes end with it.
         let _ = shutting_down.send(true);
+        if let Some(hook) = hook {
+            tokio::select! {
+                () = hook.run(handle) => {}
+                // All goes on as before meanwhile.
+                () = admission.budget.keep() => {}
+            }
+        }
         match at_work.0.take() {
             Some(Destination::Here(clock)) => wait_for_the_end(&admission, &clock, stopping).await,
             Some(Destination::Workers(workers)) => workers.stop(stopping).await,
             None => {}
         }
         Ok(())
+    }
+}
+
+impl ShutdownHook {
+    /// Runs it, in a task of its own: a panic is its end only.
+    async fn run(self, handle: Handle) {
+        let ShutdownHook { limit, run } = self;
+        // With the set, what is left of the task is dropped.
+        let mut task = JoinSet::new();
+        task.spawn(async move { run(handle).await });
+        match tokio::time::timeout(limit, task.join_next()).await {
+            Ok(Some(Err(error))) if error.is_panic() => {
+                crate::metrics::panicked();
+                tracing::error!("the shutdown hook panicked");
+            }
+            Ok(_) => {}
+            Err(_) => tracing::warn!(limit_ms = limit.as_millis(), "the shutdown hook took too long"),
+        }
     }
 }
 
