@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
 
@@ -48,12 +48,30 @@ impl Listener {
 
 /// The file of a unix socket, removed when nobody listens on it any more.
 #[derive(Debug)]
-pub(super) struct SocketFile(PathBuf);
+pub(super) struct SocketFile {
+    path: PathBuf,
+    /// Which file it is, where that could be told.
+    id: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn new(path: &Path) -> SocketFile {
+        SocketFile { path: path.to_owned(), id: SocketFile::id_at(path) }
+    }
+
+    /// Device and inode. Nobody else has the same while the socket that is bound to the file is open.
+    fn id_at(path: &Path) -> Option<(u64, u64)> {
+        std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+    }
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // It may be gone already; then there is nothing to do.
-        let _ = std::fs::remove_file(&self.0);
+        // Somebody may have cleared it away, and another server may have a file there by now, which is not ours.
+        if self.id.is_some() && SocketFile::id_at(&self.path) == self.id {
+            // It may be gone this very moment; then there is nothing to do.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -74,9 +92,9 @@ pub(super) fn listen_on_path(path: &Path) -> io::Result<Listener> {
         }
         result => result,
     };
-    listener.map(|listener| Listener::Unix { listener, _file: SocketFile(path.to_owned()) }).map_err(
-        |error| io::Error::new(error.kind(), format!("cannot listen on {}: {error}", path.display())),
-    )
+    listener.map(|listener| Listener::Unix { listener, _file: SocketFile::new(path) }).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {}: {error}", path.display()))
+    })
 }
 
 /// Listens on each address. Needs a runtime.
