@@ -24,8 +24,8 @@ use tokio::task::JoinSet;
 const CYCLES: usize = 10_000;
 const FAILURES: usize = 1_000;
 const AT_ONCE: usize = 16;
-/// Allocators keep some of what they had; ten thousand leaked connections would cost ten times this.
-const GROWTH_BYTES_MAX: usize = 8 << 20;
+/// Allocators keep some of what they had (90 KB was seen). A hundred bytes for each connection would be more than this.
+const GROWTH_BYTES_MAX: usize = 1 << 20;
 
 fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").expect("Linux has it").count()
