@@ -303,6 +303,21 @@ async fn both_versions_of_tls_are_spoken_and_no_older_one() {
     running.stop().await;
 }
 
+/// By a ticket that the client keeps: the server remembers nobody, so that it works for any number of clients.
+#[tokio::test]
+async fn the_second_connection_of_a_client_resumes_its_session() {
+    let authority = Authority::new("ours");
+    let running = echo(authority.issue(LOCAL).tls()).await;
+    let config = foreign_client(&authority.pem());
+    for kind in [rustls::HandshakeKind::Full, rustls::HandshakeKind::Resumed] {
+        let mut stream = dial(config.clone(), running.address).await.expect("a good certificate");
+        assert_eq!(stream.get_ref().1.handshake_kind(), Some(kind));
+        // The ticket comes before the answer.
+        assert!(ask(&mut stream, &upgrade("")).await.starts_with("HTTP/1.1 101 "));
+    }
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn a_client_without_a_certificate_does_not_get_in_where_one_is_asked_for() {
     let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));

@@ -131,3 +131,75 @@ impl State {
         }))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
+mod tests {
+    use super::*;
+
+    /// A certificate may run out while the server does. It is said once, and again of the next one.
+    #[test]
+    fn a_certificate_that_runs_out_is_told_once() {
+        let folder = std::env::temp_dir().join(format!("sotong-certificates-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (chain, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        let write = |year| {
+            let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+            let private = rcgen::KeyPair::generate().unwrap();
+            fs::write(&chain, params.self_signed(&private).unwrap().pem()).unwrap();
+            fs::write(&key, private.serialize_pem()).unwrap();
+        };
+        write(2020);
+        let mut certificates = Certificates::from_files(&chain, &key, Dates::Ignored).unwrap();
+        // It was valid when it was loaded, that is to say.
+        certificates.files.as_mut().unwrap().dates = Dates::Checked;
+        let has_warned = |certificates: &Certificates| {
+            certificates.files.as_ref().unwrap().watch.lock().unwrap().has_warned
+        };
+        assert!(!has_warned(&certificates));
+        certificates.look();
+        assert!(has_warned(&certificates));
+        certificates.look();
+        assert!(has_warned(&certificates));
+        write(2099);
+        certificates.reload().unwrap();
+        certificates.look();
+        assert!(!has_warned(&certificates));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// A certificate is not taken before its key has been written.
+    #[test]
+    fn files_that_still_change_are_not_loaded() {
+        let folder = std::env::temp_dir().join(format!("sotong-certificates-rest-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (chain, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        let pair = || {
+            let private = rcgen::KeyPair::generate().unwrap();
+            let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+            (params.self_signed(&private).unwrap().pem(), private.serialize_pem())
+        };
+        let (first, first_key) = pair();
+        fs::write(&chain, &first).unwrap();
+        fs::write(&key, first_key).unwrap();
+        let certificates = Certificates::from_files(&chain, &key, Dates::Checked).unwrap();
+        let loaded =
+            |certificates: &Certificates| certificates.files.as_ref().unwrap().watch.lock().unwrap().loaded;
+        let at_first = loaded(&certificates);
+        let (second, second_key) = pair();
+        // By another name first, so that it is another file however coarse the clock is.
+        fs::write(folder.join("next"), &second).unwrap();
+        fs::rename(folder.join("next"), &chain).unwrap();
+        certificates.look();
+        assert_eq!(loaded(&certificates), at_first, "it has only just changed");
+        fs::write(folder.join("next"), second_key).unwrap();
+        fs::rename(folder.join("next"), &key).unwrap();
+        certificates.look();
+        assert_eq!(loaded(&certificates), at_first, "it has changed again");
+        assert_eq!(certificates.pem(), first.replace('\r', ""));
+        certificates.look();
+        assert_eq!(certificates.pem(), second.replace('\r', ""));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
