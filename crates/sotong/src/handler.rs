@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use sotong_proto::CloseCode;
 
 use crate::live::Guard;
-use crate::metrics;
+use crate::counts;
 use crate::sender::Sender;
 
 /// What a handler may return: nothing, or a `Result` whose error is logged and closes the connection with 1011
@@ -90,7 +90,7 @@ impl<F: Future<Output: Outcome>> Future for Handler<F> {
                 }
             },
             Err(_) => {
-                metrics::panicked();
+                counts::panicked();
                 let peer = this.socket.peer();
                 tracing::error!(connection = peer.id, %peer, "the handler of a connection panicked; it is closed with 1011");
                 (Poll::Ready(()), CloseCode::INTERNAL_ERROR, "internal error")

@@ -77,13 +77,13 @@
 
 mod carrier;
 mod client;
+mod counts;
 mod driver;
 mod error;
 mod established;
 mod events;
 mod handler;
 mod live;
-mod metrics;
 mod outgoing;
 mod peer;
 mod sender;

@@ -41,7 +41,7 @@ use self::turn::{Corked, SCRATCH_BYTES};
 use self::wheel::{Slot, TICK};
 use crate::error::Error;
 use crate::live::Guard;
-use crate::metrics::{self, Tally};
+use crate::counts::{self, Tally};
 use crate::sender::Sender;
 use crate::transport::Transport;
 
@@ -119,7 +119,7 @@ impl<S: Sink> Driver<S> {
         clock: Arc<Clock>,
         guard: Guard,
     ) -> Self {
-        metrics::opened(side);
+        counts::opened(side);
         Driver {
             connection: Connection::new(side, config, clock.now()),
             side,
@@ -439,11 +439,11 @@ impl<S: Sink> Driver<S> {
 
     /// Tells whoever counts what was received and sent since the last time.
     fn tell_counts(&mut self) {
-        if metrics::IS_ON {
-            metrics::received(self.received.take());
-            metrics::sent(turn::take_sent());
+        if counts::IS_ON {
+            counts::received(self.received.take());
+            counts::sent(turn::take_sent());
             let sent = self.shared().lock().sent.take();
-            metrics::sent(sent);
+            counts::sent(sent);
         }
     }
 
@@ -458,7 +458,7 @@ impl<S: Sink> Driver<S> {
 
     /// A method of the owner panicked: its connection ends with 1011, and nothing else does.
     fn panicked(&mut self) {
-        metrics::panicked();
+        counts::panicked();
         let peer = self.socket.peer();
         tracing::error!(connection = peer.id, %peer, "the handler of a connection panicked; it is closed with 1011");
         drop_quietly(&mut self.sink);
@@ -479,7 +479,7 @@ impl<S: Sink> Driver<S> {
         let over = Over { closed, error };
         tracing::debug!(connection = self.socket.id(), code = over.closed.code(), how = %over.closed, "closed");
         self.tell_counts();
-        metrics::closed(self.side, &over.closed);
+        counts::closed(self.side, &over.closed);
         self.clock.release(self.slot);
         let ended = self.shared().finish(over.clone());
         if let (None, Some(error)) = (&over.closed.error, &over.error) {

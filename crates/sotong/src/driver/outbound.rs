@@ -13,7 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::turn;
-use crate::metrics::Tally;
+use crate::counts::Tally;
 use crate::outgoing::sealed::Carried;
 use crate::transport::Transport;
 

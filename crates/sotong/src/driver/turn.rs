@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 
 use sotong_proto::{Cork, MessageRef};
 
-use crate::metrics::Tally;
+use crate::counts::Tally;
 
 /// How much one read takes at most. 256 KiB would do about as well; 128 KiB is much worse for messages of 64 KiB.
 pub(crate) const SCRATCH_BYTES: usize = 512 * 1024;

@@ -11,7 +11,7 @@ use super::listen::Listener;
 use super::worker::Workers;
 use crate::carrier::Carrier;
 use crate::driver::clock::Clock;
-use crate::metrics::{self, Dropped};
+use crate::counts::{self, Dropped};
 use crate::peer::Peer;
 
 /// The first and the longest pause after an error that will not go away by itself at once.
@@ -55,7 +55,7 @@ pub(super) async fn accept(listeners: &[Listener], admission: &Arc<Admission>, d
 pub(super) fn admit(incoming: Incoming, admission: &Arc<Admission>, destination: &Destination) {
     let Some(handshake) = admission.enter() else {
         // Dropped without a word: even the word would cost too much now.
-        metrics::dropped(Dropped::Handshakes);
+        counts::dropped(Dropped::Handshakes);
         tracing::debug!(connection = incoming.peer.id, peer = %incoming.peer, "too many handshakes; a connection was dropped");
         return;
     };

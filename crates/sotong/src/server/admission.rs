@@ -21,7 +21,7 @@ use crate::driver::clock::Clock;
 use crate::driver::shared::Role;
 use crate::established::Established;
 use crate::live::{Guard, Live};
-use crate::metrics;
+use crate::counts;
 use crate::peer::Peer;
 
 /// How much is read at once while a handshake is going on.
@@ -158,7 +158,7 @@ impl Admission {
             Ok((accept, prepare(request)?, guard))
         }));
         let (accept, prepared, guard) = decided.unwrap_or_else(|_| {
-            metrics::panicked();
+            counts::panicked();
             tracing::error!(connection = peer.id, %peer, "the server's hook or factory panicked; the request is refused with 500");
             Err(Refusal::new(500, "internal error\n"))
         })?;
@@ -189,7 +189,7 @@ impl Admission {
 /// Tells whoever watches that a handshake was refused.
 pub(super) fn log_refusal(refusal: &Refusal, peer: &Peer) {
     let status = refusal.status();
-    metrics::refused(status);
+    counts::refused(status);
     tracing::debug!(connection = peer.id, %peer, status, why = ?refusal.body(), "a handshake was refused");
 }
 

@@ -20,7 +20,7 @@ use super::proxies::{Claims, Proxies};
 use super::proxy_protocol::{ProxyProtocol, take_header};
 use super::rates::{Addresses, Entry, Place, TooMany};
 use crate::carrier::Carrier;
-use crate::metrics::{self, Dropped};
+use crate::counts::{self, Dropped};
 use crate::peer::Peer;
 
 /// What the server was told about its proxies and about limits per address.
@@ -85,7 +85,7 @@ impl Clients {
         let mut speaks_for_others = (address.is_some() || carrier.is_unix()) && self.proxies.trusts(address);
         if speaks_for_others && self.proxy_protocol == ProxyProtocol::Required {
             let source = take_header(carrier, read).await.inspect_err(|error| {
-                metrics::dropped(Dropped::ProxyProtocol);
+                counts::dropped(Dropped::ProxyProtocol);
                 if error.kind() == io::ErrorKind::InvalidData {
                     tracing::warn!(connection = peer.id, %peer, %error, "a proxy's connection was dropped");
                 }
@@ -99,7 +99,7 @@ impl Clients {
         let mut arrival = Arrival { place: None, too_many: None, speaks_for_others };
         // A proxy has as many connections as it has clients; it is they who are counted.
         if !speaks_for_others && !self.enter(&mut arrival, peer) {
-            metrics::dropped(Dropped::Address);
+            counts::dropped(Dropped::Address);
             tracing::debug!(connection = peer.id, %peer, "an address has too many connections; one was dropped");
             return Ok(None);
         }
@@ -160,7 +160,7 @@ impl Clients {
             Entry::Dropped(too_many) => (None, Some(too_many)),
         };
         if too_many.is_some() {
-            metrics::rate_limited_connection();
+            counts::rate_limited_connection();
         }
         let is_worth_it = place.is_some();
         (arrival.place, arrival.too_many) = (place, too_many);

@@ -10,7 +10,7 @@ use crate::established::Established;
 use crate::events::Events;
 use crate::handler::{Handler, Outcome};
 use crate::live::Live;
-use crate::metrics;
+use crate::counts;
 use crate::socket::WebSocket;
 
 /// Starts a connection on the current runtime.
@@ -46,7 +46,7 @@ where
     let socket = web_socket.sender();
     // Before there is a future, what panics is the closure that makes it.
     let Ok(future) = catch_unwind(AssertUnwindSafe(|| handler(web_socket))) else {
-        metrics::panicked();
+        counts::panicked();
         let peer = socket.peer();
         tracing::error!(connection = peer.id, %peer, "the handler of a connection panicked; it is closed with 1011");
         socket.close(CloseCode::INTERNAL_ERROR, "internal error");

@@ -214,7 +214,7 @@ impl ShutdownHook {
         task.spawn(async move { run(handle).await });
         match tokio::time::timeout(limit, task.join_next()).await {
             Ok(Some(Err(error))) if error.is_panic() => {
-                crate::metrics::panicked();
+                crate::counts::panicked();
                 tracing::error!("the shutdown hook panicked");
             }
             Ok(_) => {}
