@@ -1,15 +1,17 @@
 """Plays somebody else's WebSocket client against `sotong echo`, in both forms, over ws and wss.
 
-    clients.py BINARY --name NAME --out FOLDER [--ca-variable VARIABLE] -- COMMAND...
+    clients.py BINARY --name NAME --out FOLDER [--ca-variable VARIABLE] [--self-signed] -- COMMAND...
 
 COMMAND gets four more arguments: a prefix for the names of its cases, the URL, the table of cases, and the file with the
 certificate of the authority that it has to trust. VARIABLE names the environment variable from which it reads that file,
-if it does not take the argument; `@CA` in COMMAND stands for the file, too. One line per case comes from the client itself.
+if it does not take the argument; `@CA` in COMMAND stands for the file, too. With --self-signed the table is played once more
+with the certificate that `--tls-self-signed` makes. One line per case comes from the client itself.
 """
 
 import argparse
 import os
 import pathlib
+import ssl
 import subprocess
 import sys
 
@@ -28,6 +30,7 @@ def main() -> int:
     parser.add_argument("--name", required=True)
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder for the certificates")
     parser.add_argument("--ca-variable")
+    parser.add_argument("--self-signed", action="store_true")
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
 
@@ -49,7 +52,18 @@ def main() -> int:
                 code = target.stop()
                 print(f"{'ok' if code == 0 else 'not ok'} - {prefix}the server ends with 0 on SIGTERM{f': {code}' if code else ''}", flush=True)
                 failures += code != 0
+    if arguments.self_signed:
+        failures += self_signed(arguments, command)
     return 1 if failures else 0
+
+
+def self_signed(arguments: argparse.Namespace, command: list[str]) -> int:
+    """Trusted as an authority, the server's own certificate must do in all respects: names, time, use."""
+    prefix = f"{arguments.name}, wss, self-signed: "
+    with Target([arguments.binary, "echo", "--listen", "127.0.0.1:0", "--tls-self-signed"]) as target:
+        certificate = arguments.out / "self-signed.pem"
+        certificate.write_text(ssl.get_server_certificate((target.host, target.port)))
+        return play(command, prefix, target.url, certificate, dict(os.environ))
 
 
 def play(command: list[str], prefix: str, url: str, ca: pathlib.Path, environment: dict[str, str]) -> int:
