@@ -453,6 +453,26 @@ async fn over_streams_of_the_callers() {
 }
 
 #[tokio::test]
+async fn over_a_stream_in_event_form() {
+    let serve = sotong::Server::detached().serve(async |mut socket: WebSocket| {
+        let Some(message) = socket.recv().await? else { return Ok(()) };
+        socket.send(message).await?;
+        Ok::<(), Error>(())
+    });
+    let (near, far) = sotong::memory();
+    serve.handle().accept(far, Vec::new()).expect("the server is there");
+    tokio::spawn(serve.into_future());
+    let (report, mut heard) = Report::new();
+    let connecting = Client::new().connect_events_over(near, "ws://example.com/", |_| report);
+    let sender = soon(connecting).await.expect("connected");
+    assert_eq!(sender.peer_addr(), None);
+    sender.try_send("there").expect("there is room");
+    assert!(matches!(soon(heard.recv()).await, Some(Heard::Open(_))));
+    assert!(matches!(soon(heard.recv()).await, Some(Heard::Message(message)) if message == "there".into()));
+    assert!(matches!(soon(heard.recv()).await, Some(Heard::Closed(closed)) if closed.clean));
+}
+
+#[tokio::test]
 async fn over_a_stream_that_ends() {
     let (near, far) = sotong::memory();
     drop(far);

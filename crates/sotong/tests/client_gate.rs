@@ -79,6 +79,35 @@ async fn b6_simultaneous_connects_can_be_allowed() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn b6_never_two_at_once_on_any_thread_or_runtime() {
+    const CONNECTS: usize = 60;
+    let server = Scripted::start_at("127.0.0.41:0").await;
+    let url = server.url();
+    let here: Vec<_> = (0..CONNECTS / 2).map(|_| tokio::spawn(sotong::connect(&url))).collect();
+    let elsewhere = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let connecting: Vec<_> = (0..CONNECTS / 2).map(|_| tokio::spawn(sotong::connect(&url))).collect();
+            for connecting in connecting {
+                soon(connecting).await.expect("no panic").expect("connected");
+            }
+        });
+    });
+    let mut served = Vec::new();
+    for _ in 0..CONNECTS {
+        let asked = server.request().await;
+        // Whoever came too early would be in the listener's queue by now.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        assert!(server.listener.accept().now_or_never().is_none(), "one at a time");
+        served.push(asked.open("").await);
+    }
+    for connecting in here {
+        soon(connecting).await.expect("no panic").expect("connected");
+    }
+    tokio::task::spawn_blocking(|| elsewhere.join()).await.expect("no panic").expect("no panic");
+}
+
 #[tokio::test]
 async fn b6_waiting_at_the_gate_has_the_deadline_of_the_whole() {
     let server = Scripted::start_at("127.0.0.35:0").await;

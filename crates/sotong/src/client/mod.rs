@@ -98,7 +98,7 @@ pub fn connect(url: &str) -> impl Future<Output = Result<WebSocket, ConnectError
 ///    8305). TCP does not wait to gather bytes (`TCP_NODELAY`).
 /// 3. Connects to one IP address wait for each other, in the whole process, until the handshake of the one before is
 ///    through (RFC 6455, section 4.1, 2). [`with_simultaneous_connects`](Self::with_simultaneous_connects) turns that
-///    off.
+///    off. One that has begun and is not polled any more keeps the others waiting.
 /// 4. `wss:` speaks TLS: see [`ClientTls`](crate::tls::ClientTls). It needs the feature `tls`, which is on by default.
 /// 5. The handshake. Redirects are not followed, because credentials would travel with them: the error tells where to.
 ///
@@ -277,7 +277,8 @@ impl Client {
     /// Connects over a stream that is connected already: through a proxy, a tunnel, a unix socket, memory.
     ///
     /// The URL says what to ask for. No name is resolved, nobody is waited for, and no TLS is added: for `wss:` the
-    /// stream speaks it already. Of the deadlines those of the handshake and of the whole hold.
+    /// stream speaks it already. Of the deadlines those of the handshake and of the whole hold. For the event form see
+    /// [`connect_events_over`](Self::connect_events_over).
     ///
     /// ```
     /// use sotong::{Carrier, Client, Error, Server, WebSocket};
@@ -313,11 +314,34 @@ impl Client {
         url: &str,
     ) -> impl Future<Output = Result<WebSocket, ConnectError>> + Send + use<S> {
         let (client, endpoint, carrier) = (self.clone(), Endpoint::parse(url), stream.into());
+        async move { Ok(client.reach_over(&endpoint?, carrier).await?.established.pull()) }
+    }
+
+    /// [`connect_over`](Self::connect_over) in event form; `make` is called as in
+    /// [`connect_events`](Self::connect_events).
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the stream is dropped, and `make` was not called.
+    ///
+    /// # Panics
+    /// As [`connect_events`](Self::connect_events).
+    pub fn connect_events_over<S: Into<Carrier>, E, F>(
+        &self,
+        stream: S,
+        url: &str,
+        make: F,
+    ) -> impl Future<Output = Result<Sender, ConnectError>> + Send + use<S, E, F>
+    where
+        E: Events,
+        F: FnOnce(&Response) -> E + Send,
+    {
+        let (client, endpoint, carrier) = (self.clone(), Endpoint::parse(url), stream.into());
         async move {
-            let deadlines = Deadlines::begin(client.settings.timeouts);
-            // A stream that cannot tell its peer is gone; the handshake will say so.
-            let peer = Peer::new(carrier.peer_addr().ok().flatten());
-            Ok(client.shake(&endpoint?, carrier, peer, &deadlines).await?.established.pull())
+            let Connected { established, response } = client.reach_over(&endpoint?, carrier).await?;
+            Ok(established.events(make(&response)))
         }
     }
 
@@ -347,6 +371,15 @@ impl Client {
         connected
     }
 
+    /// The same over a stream of the caller's.
+    async fn reach_over(&self, endpoint: &Endpoint, carrier: Carrier) -> Result<Connected, ConnectError> {
+        let deadlines = Deadlines::begin(self.settings.timeouts);
+        // It fails, as asking for the peer does, where the stream is gone: the handshake will say so.
+        let _ = carrier.set_nodelay();
+        let peer = Peer::new(carrier.peer_addr().ok().flatten());
+        self.shake(endpoint, carrier, peer, &deadlines).await
+    }
+
     /// The handshake over a stream.
     async fn shake(
         &self,
@@ -365,7 +398,7 @@ impl Client {
         let shaken = shaken.map_err(|error| secure::explain(endpoint, error));
         let Agreed { request, response, early } = shaken?;
         let role = Role::client(response.clone()).map_err(ConnectError::Io)?;
-        tracing::debug!(id = peer.id, %peer, host = endpoint.authority, "connected");
+        tracing::debug!(connection = peer.id, %peer, host = endpoint.authority, "connected");
         let config = settings.config.clone();
         let established = Established { carrier, role, request, peer, early, config, clock, budget, guard };
         Ok(Connected { established, response })
