@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 use sotong_proto::CloseCode;
 
-use crate::live::Guard;
 use crate::counts;
+use crate::live::Guard;
 use crate::sender::Sender;
 
 /// What a handler may return: nothing, or a `Result` whose error is logged and closes the connection with 1011

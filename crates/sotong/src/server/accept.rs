@@ -10,8 +10,8 @@ use super::admission::{Admission, Incoming};
 use super::listen::Listener;
 use super::worker::Workers;
 use crate::carrier::Carrier;
-use crate::driver::clock::Clock;
 use crate::counts::{self, Dropped};
+use crate::driver::clock::Clock;
 use crate::peer::Peer;
 
 /// The first and the longest pause after an error that will not go away by itself at once.

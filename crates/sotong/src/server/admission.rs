@@ -16,12 +16,12 @@ use super::clients::{Arrival, Clients};
 use super::launch::{Launch, Start};
 use super::settings::Settings;
 use crate::carrier::Carrier;
+use crate::counts;
 use crate::driver::budget::Budget;
 use crate::driver::clock::Clock;
 use crate::driver::shared::Role;
 use crate::established::Established;
 use crate::live::{Guard, Live};
-use crate::counts;
 use crate::peer::Peer;
 
 /// How much is read at once while a handshake is going on.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use sotong_proto::CloseCode;
 use sotong_proto::handshake::{Refusal, Request};
 
+use crate::counts;
 use crate::established::Established;
 use crate::events::Events;
 use crate::handler::{Handler, Outcome};
 use crate::live::Live;
-use crate::counts;
 use crate::socket::WebSocket;
 
 /// Starts a connection on the current runtime.

@@ -45,17 +45,19 @@ pub struct Serve {
     server: Server,
     launch: Box<dyn Launch>,
     threads: usize,
-    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+    stop: Running,
     window: Duration,
     hook: Option<ShutdownHook>,
     handle: Handle,
     handed: mpsc::UnboundedReceiver<Incoming>,
 }
 
+type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// What is run when a shutdown begins, and how long it may take.
 struct ShutdownHook {
     limit: Duration,
-    run: Box<dyn FnOnce(Handle) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>,
+    run: Box<dyn FnOnce(Handle) -> Running + Send>,
 }
 
 impl Serve {

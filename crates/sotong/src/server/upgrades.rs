@@ -10,6 +10,7 @@ use std::time::Duration;
 use sotong_proto::Config;
 use sotong_proto::handshake::{Accept, Offer, Refusal, Request};
 use tokio::sync::watch;
+use tracing::Instrument;
 
 use super::admission::{Admission, log_refusal, unanswerable};
 use super::clients::Clients;
@@ -113,6 +114,11 @@ impl Upgrades {
 
     fn is_shutting_down(&self) -> bool {
         *self.0.shutting_down.borrow()
+    }
+
+    /// Tells whoever watches that a request was refused before there was an offer.
+    pub(crate) fn log_refusal(&self, refusal: &Refusal, addr: Option<SocketAddr>) {
+        log_refusal(refusal, &Peer::new(addr));
     }
 
     /// Takes all decisions about an offer that came from this address.
@@ -251,12 +257,16 @@ impl Pending {
         start: impl FnOnce(Established) + Send + 'static,
     ) {
         let peer = self.seat.peer.clone();
-        tokio::spawn(async move {
+        let span = tracing::debug_span!(parent: None, "handshake", connection = peer.id);
+        let starting = async move {
             match self.establish(upgraded).await {
                 Ok(established) => start(established),
-                Err(error) => tracing::debug!(%peer, %error, "an upgrade did not come about"),
+                Err(error) => {
+                    tracing::debug!(connection = peer.id, %peer, %error, "an upgrade did not come about");
+                }
             }
-        });
+        };
+        tokio::spawn(starting.instrument(span));
     }
 }
 
