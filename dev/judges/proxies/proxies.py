@@ -1,4 +1,5 @@
-"""Sotong behind a real proxy that ends TLS: nginx or haproxy, with forwarded headers and with the PROXY protocol.
+"""Sotong behind a real proxy, nginx or haproxy, as docs/operations.md describes it: with forwarded headers and with the PROXY
+protocol, TLS ended at the proxy or at the server.
 
     proxies.py nginx|haproxy --echo BINARY --example PROGRAM
 
@@ -12,7 +13,6 @@ import asyncio
 import contextlib
 import os
 import pathlib
-import re
 import shutil
 import ssl
 import subprocess
@@ -25,11 +25,12 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "python"), str(HERE.parent / "peers")]
 
-from certificates import Certificates  # noqa: E402  (the path above has to be known first)
+import configuration  # noqa: E402  (the path above has to be known first)
+from certificates import Certificates  # noqa: E402
 from target import DoesNotListen, Target, free_ports, running  # noqa: E402
 
 START_TRIES = 3
-WAYS = ("HTTP_PORT", "PROXY1_PORT", "PROXY2_PORT", "PASSED_PORT")  # through the proxy, one port each
+WAYS = ("HTTP_PORT", "PROXY1_PORT", "PROXY2_PORT", "PASSED_PORT", "ECHO_PORT")  # through the proxy, one port each
 CASE_DEADLINE_SECONDS = 30
 CONNECTIONS_PER_CLIENT_MAX = 4  # as the example has it
 CLIENT = "127.0.0.2"
@@ -39,14 +40,13 @@ NOBODY = 65534
 @contextlib.contextmanager
 def proxy(kind: str, folder: pathlib.Path, certificates: Certificates, ports: dict[str, int]):
     """Starts the proxy with its own configuration on free ports, as `nobody` where we are root, and ends it with the block."""
-    configuration = folder / {"nginx": "nginx.conf", "haproxy": "haproxy.cfg"}[kind]
-    values = {name: str(port) for name, port in ports.items()}
-    values |= {"FOLDER": str(folder), "CERT": str(certificates.cert), "KEY": str(certificates.key)}
-    values |= {"BOTH": str(certificates.both), "LOAD_STREAM": load_stream() if kind == "nginx" else ""}
-    text = (HERE / configuration.name).read_text()
-    configuration.write_text(re.sub(r"@([A-Z0-9_]+)@", lambda found: values[found[1]], text))
+    file = folder / "configuration"
+    if kind == "nginx":
+        file.write_text(configuration.nginx(ports, folder, certificates.cert, certificates.key, load_stream()))
+    else:
+        file.write_text(configuration.haproxy(ports, certificates.both))
     program = which(kind)
-    command = [program, "-p", str(folder), "-c", str(configuration)] if kind == "nginx" else [program, "-db", "-f", str(configuration)]
+    command = [program, "-p", str(folder), "-c", str(file)] if kind == "nginx" else [program, "-db", "-f", str(file)]
     unprivileged = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
     listened = [port for name, port in ports.items() if name.endswith("_PORT")]
     with running(command, listened, folder / "proxy.log", **unprivileged):
@@ -73,8 +73,8 @@ class Scene:
         self.ports = ports
         self.tls = ssl.create_default_context(cafile=certificates.ca)
 
-    def connect(self, way: str, path: str = "/", source: str = CLIENT, **options: object) -> connect:
-        url = f"wss://127.0.0.1:{self.ports[way]}{path}"
+    def connect(self, way: str, source: str = CLIENT, **options: object) -> connect:
+        url = f"wss://127.0.0.1:{self.ports[way]}/"
         return connect(url, ssl=self.tls, local_addr=(source, 0), max_size=None, compression=None, **options)
 
 
@@ -83,8 +83,8 @@ async def tell(client: ClientConnection) -> str:
     return await client.recv()
 
 
-async def tells_client(scene: Scene, way: str) -> None:
-    host = f"127.0.0.1:{scene.ports[way]}"
+async def tells_client(scene: Scene, way: str, host: str = "") -> None:
+    host = host or f"127.0.0.1:{scene.ports[way]}"
     for source in (CLIENT, "127.0.0.3"):
         async with scene.connect(way, source=source) as client:
             answer = await tell(client)
@@ -123,7 +123,7 @@ async def origins(scene: Scene, way: str, own: str) -> None:
 
 async def hundred_at_once(scene: Scene) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(scene.connect("HTTP_PORT", "/echo")) for _ in range(100)]
+        clients = [await stack.enter_async_context(scene.connect("ECHO_PORT")) for _ in range(100)]
         for number, client in enumerate(clients):
             await client.send(f"I am {number}")
         for number, client in enumerate(clients):
@@ -148,7 +148,7 @@ async def vanished_client_is_let_go(scene: Scene, way: str) -> None:
 
 
 async def server_says_goodbye(scene: Scene, target: Target) -> None:
-    clients = [await scene.connect("HTTP_PORT", "/echo") for _ in range(10)]
+    clients = [await scene.connect("ECHO_PORT") for _ in range(10)]
     code = await asyncio.to_thread(target.stop)
     codes = set()
     for client in clients:
@@ -172,8 +172,10 @@ async def play(prefix: str, cases: list) -> int:
 
 
 def cases(scene: Scene, kind: str, own: str) -> list:
+    # The header that docs/operations.md has nginx write is without the port.
+    host = "127.0.0.1" if kind == "nginx" else ""
     all_cases = [
-        ("forwarded header: the server knows client and host", lambda: tells_client(scene, "HTTP_PORT")),
+        ("forwarded header: the server knows client and host", lambda: tells_client(scene, "HTTP_PORT", host)),
         ("forwarded header: what the client forges is not believed",
          lambda: forged_header_is_not_believed(scene, "HTTP_PORT", "X-Forwarded-For", "203.0.113.9")),
         ("forwarded header: limits count clients, not the proxy", lambda: limit_counts_clients(scene, "HTTP_PORT")),
@@ -241,7 +243,7 @@ def judge(kind: str, echo_binary: str, example: str) -> int:
         stack.enter_context(proxy(kind, folder, certificates, ports))
         scene = Scene(ports, certificates)
         failures = asyncio.run(play(prefix, cases(scene, kind, own)))
-        failures += table(prefix, f"wss://127.0.0.1:{ports['HTTP_PORT']}/echo", certificates)
+        failures += table(prefix, f"wss://127.0.0.1:{ports['ECHO_PORT']}", certificates)
         failures += asyncio.run(play(prefix, [("SIGTERM of the server reaches the clients as 1001", lambda: server_says_goodbye(scene, echo))]))
         failures += unforwarded(example)
         if failures:

@@ -1,0 +1,93 @@
+"""The proxies' configuration, as docs/operations.md tells operators to write it.
+
+The blocks are taken out of that page and get other addresses, ports and certificates; nothing else is changed. So what is
+written there is what is tested here, and a line that is changed there is tested on the next run.
+"""
+
+import pathlib
+import re
+
+PAGE = pathlib.Path(__file__).resolve().parents[3] / "docs" / "operations.md"
+# In which order the page has them.
+HTTP, STREAM = 0, 1
+
+
+def blocks(language: str) -> list[str]:
+    """What stands in fenced blocks of this language."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    if len(found) != 2:
+        raise RuntimeError(f"docs/operations.md has {len(found)} blocks for {language}, not one for HTTP and one for bytes")
+    return found
+
+
+def adapted(text: str, changes: dict[str, str]) -> str:
+    """Replaces each key, which must be there."""
+    for documented, here in changes.items():
+        if documented not in text:
+            raise RuntimeError(f"docs/operations.md does not say {documented!r} any more: adapt {__file__}")
+        text = text.replace(documented, here)
+    return text
+
+
+def nginx(ports: dict[str, int], folder: pathlib.Path, cert: pathlib.Path, key: pathlib.Path, modules: str) -> str:
+    documented = blocks("nginx")
+    certificate = {
+        "/etc/letsencrypt/live/chat.example.com/fullchain.pem": str(cert),
+        "/etc/letsencrypt/live/chat.example.com/privkey.pem": str(key),
+    }
+    http = adapted(documented[HTTP], certificate | {
+        "listen 443 ssl": f"listen 127.0.0.1:{ports['HTTP_PORT']} ssl", "server 127.0.0.1:8000;": f"server 127.0.0.1:{ports['HTTP_SERVER']};",
+    })
+    # Once more, in front of `sotong echo`. What stands before `upstream` is there once for all.
+    echo = adapted("upstream" + documented[HTTP].partition("upstream")[2], certificate | {
+        "listen 443 ssl": f"listen 127.0.0.1:{ports['ECHO_PORT']} ssl", "server 127.0.0.1:8000;": f"server 127.0.0.1:{ports['ECHO_SERVER']};",
+        "upstream sotong": "upstream echo", "http://sotong": "http://echo",
+    })
+    passed = adapted(documented[STREAM], {
+        "listen 443;": f"listen 127.0.0.1:{ports['PASSED_PORT']};", "10.0.0.5:8443": f"127.0.0.1:{ports['TLS_SERVER']}",
+    })
+    ended = adapted(documented[STREAM], {
+        "listen 443;": f"listen 127.0.0.1:{ports['PROXY1_PORT']} ssl; ssl_certificate {cert}; ssl_certificate_key {key};",
+        "10.0.0.5:8443": f"127.0.0.1:{ports['PROXY_SERVER']}",
+    })
+    temporary = "".join(
+        f"    {name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    return (
+        f"{modules}\ndaemon off;\nmaster_process off;\npid {folder}/nginx.pid;\nerror_log stderr warn;\n"
+        f"events {{ worker_connections 512; }}\n"
+        f"http {{\n    access_log off;\n{temporary}{http}{echo}}}\n"
+        f"stream {{\n{passed}{ended}}}\n"
+    )
+
+
+def haproxy(ports: dict[str, int], both: pathlib.Path) -> str:
+    documented = blocks("haproxy")
+    http = adapted(documented[HTTP], {
+        "bind :443 ssl crt /etc/haproxy/chat.example.com.pem": f"bind 127.0.0.1:{ports['HTTP_PORT']} ssl crt {both}",
+        "127.0.0.1:8000": f"127.0.0.1:{ports['HTTP_SERVER']}",
+    })
+
+    def renamed(text: str, name: str) -> str:
+        return adapted(text, {
+            "frontend web": f"frontend {name}", "default_backend sotong": f"default_backend {name}-server",
+            "\nbackend sotong": f"\nbackend {name}-server",
+        })
+
+    echo = renamed(adapted(documented[HTTP], {
+        "bind :443 ssl crt /etc/haproxy/chat.example.com.pem": f"bind 127.0.0.1:{ports['ECHO_PORT']} ssl crt {both}",
+        "127.0.0.1:8000": f"127.0.0.1:{ports['ECHO_SERVER']}",
+    }), "echo")
+    passed = renamed(adapted(documented[STREAM], {
+        "bind :443": f"bind 127.0.0.1:{ports['PASSED_PORT']}", "10.0.0.5:8443": f"127.0.0.1:{ports['TLS_SERVER']}",
+    }), "passed")
+
+    # "TLS can end at the proxy or at the server": here at the proxy.
+    def ends_tls(port: int, name: str, send: str) -> str:
+        return renamed(adapted(documented[STREAM], {
+            "bind :443": f"bind 127.0.0.1:{port} ssl crt {both}", "10.0.0.5:8443": f"127.0.0.1:{ports['PROXY_SERVER']}",
+            "send-proxy-v2 check": send,
+        }), name)
+
+    version_1 = ends_tls(ports["PROXY1_PORT"], "version-1", "send-proxy")
+    version_2 = ends_tls(ports["PROXY2_PORT"], "version-2", "send-proxy-v2 check")
+    return f"global\n    maxconn 512\n    log stderr format raw local0 notice\n\n{http}\n{echo}\n{passed}\n{version_1}\n{version_2}"
