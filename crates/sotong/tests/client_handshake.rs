@@ -419,7 +419,7 @@ async fn b8_of_a_large_body_the_first_bytes_are_kept() {
 #[tokio::test]
 async fn b8_a_refusal_whose_body_dribbles_is_known_at_the_deadline() {
     let server = Scripted::start().await;
-    let timeouts = ConnectTimeouts::default().with_handshake(Duration::from_millis(100));
+    let timeouts = ConnectTimeouts::default().with_handshake(Duration::from_secs(1));
     let connecting = tokio::spawn(Client::new().with_timeouts(timeouts).connect(&server.url()));
     let asked = server.request().await;
     let _open = asked.say("HTTP/1.1 403 No\r\nContent-Length: 100\r\n\r\nnot you").await;

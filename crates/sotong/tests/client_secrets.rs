@@ -39,7 +39,6 @@ fn client() -> Client {
         .with_header("Authorization", "Bearer s3cr3t")
         .and_then(|client| client.with_header("Cookie", "session=c00kie"))
         .expect("good headers")
-        .with_timeouts(ConnectTimeouts::default().with_handshake(Duration::from_millis(100)))
 }
 
 #[tokio::test]
@@ -66,7 +65,8 @@ async fn no_secret_is_shown_whatever_happens() {
         check_error(&soon(connecting).await.expect("no panic").expect_err("it is no consent"));
     }
     // The deadline passes.
-    let connecting = tokio::spawn(client.connect(&url));
+    let timeouts = ConnectTimeouts::default().with_handshake(Duration::from_millis(100));
+    let connecting = tokio::spawn(client.clone().with_timeouts(timeouts).connect(&url));
     let asked = server.request().await;
     check_error(&soon(connecting).await.expect("no panic").expect_err("nobody answers"));
     drop(asked);
