@@ -87,7 +87,8 @@ async fn a_broken_new_file_keeps_the_old_certificate_and_logs_one_line() {
     // A good pair is taken when it comes, and that line is the next one: nothing was repeated in between.
     folder.write_pair(&after.issue(LOCAL));
     until_shown(&after.pem(), address).await;
-    let lines: Vec<String> = log.lines().into_iter().filter(|line| line.contains("certificate")).collect();
+    let lines: Vec<String> =
+        log.lines().into_iter().filter(|line| line.contains("the new certificate")).collect();
     let told = lines.iter().filter(|line| line.contains("no certificate in"));
     assert_eq!(told.count(), 1, "{lines:#?}");
     assert!(lines.last().is_some_and(|line| line.contains("the new certificate is in use")), "{lines:#?}");

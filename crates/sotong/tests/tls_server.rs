@@ -243,7 +243,7 @@ async fn a_slow_tls_handshake_has_the_handshakes_deadline() {
 
 #[tokio::test]
 async fn one_deadline_covers_tls_and_http() {
-    let config = Config::default().with_handshake_timeout(Duration::from_millis(300));
+    let config = Config::default().with_handshake_timeout(Duration::from_secs(1));
     let tls = ServerTls::self_signed(LOCAL).expect("names of hosts");
     let root = tls.certificate_pem();
     let (server, address) = bind(tls).await;

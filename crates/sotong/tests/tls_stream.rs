@@ -5,9 +5,10 @@
 mod authority;
 mod support;
 
+use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use authority::{APPLICATION_DATA, ForeignStream, LOCAL, RECORD_OVERHEAD, dial, foreign_client};
 use sotong::tls::{ClientTls, ServerTls};
@@ -479,16 +480,18 @@ async fn flushed_means_that_the_kernel_has_it() {
         let sender = server.sender();
         sender.send(Message::binary(vec![7; size])).await.expect("the peer is there");
         soon(sender.flushed()).await.expect("the peer is there");
-        // The driver, which would write what rustls still held, is gone now: one runtime, one thread, no turn for it.
-        drop(server);
+        // The driver would write what rustls still held. It gets no turn: this thread, the only one, blocks.
+        let tcp = socket2::SockRef::from(peer.stream.get_mut().0.inner());
         let mut raw = vec![0; size + 1000];
-        let tcp = peer.stream.get_mut().0.inner();
-        let mut got = 0;
-        while got < size + 5 {
-            match tcp.try_read(&mut raw[got..]) {
+        let (mut got, begun) = (0, Instant::now());
+        while got < size && begun.elapsed() < Duration::from_secs(5) {
+            match (&*tcp).read(&mut raw[got..]) {
                 Ok(0) => break,
                 Ok(count) => got += count,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                // What the kernel has on the other side comes over by and by.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
                 Err(error) => panic!("{error}"),
             }
         }
