@@ -481,7 +481,7 @@ async fn flushed_means_that_the_kernel_has_it() {
         sender.send(Message::binary(vec![7; size])).await.expect("the peer is there");
         soon(sender.flushed()).await.expect("the peer is there");
         // The driver would write what rustls still held. It gets no turn: this thread, the only one, blocks.
-        let tcp = socket2::SockRef::from(peer.stream.get_mut().0.inner());
+        let tcp = socket2::SockRef::from(&*peer.stream.get_mut().0.inner());
         let mut raw = vec![0; size + 1000];
         let (mut got, begun) = (0, Instant::now());
         while got < size && begun.elapsed() < Duration::from_secs(5) {
