@@ -1,4 +1,5 @@
-//! One connect at a time to one address (RFC 6455, section 4.1, 2), and what a connect that is dropped leaves behind.
+//! From a name to a socket: one connect at a time to one address (RFC 6455, section 4.1, 2), and what a connect that is
+//! dropped leaves behind.
 //!
 //! Each test has an address of its own: the gate is the whole process's.
 #![cfg(target_os = "linux")]
@@ -242,4 +243,42 @@ async fn nobody_listening_is_said_in_one_line() {
     );
     assert!(shown.ends_with("(is a server listening on this port?)"), "{shown}");
     assert!(std::error::Error::source(&error).is_some());
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_is_said_in_one_line() {
+    // No name server is asked for a name that cannot be one.
+    let name = format!("{}.invalid", "x".repeat(64));
+    let error =
+        soon(sotong::connect(&format!("ws://{name}:9001/?token=secret"))).await.expect_err("nobody has it");
+    assert!(matches!(&error, ConnectError::Resolve { host, .. } if *host == name), "{error:?}");
+    assert!(error.to_string().starts_with(&format!("host \"{name}\" cannot be resolved: ")), "{error}");
+    assert!(std::error::Error::source(&error).is_some());
+}
+
+#[tokio::test]
+async fn a_name_is_found_and_said_in_host() {
+    // Some systems try ::1 first, where nobody listens.
+    let server = Scripted::start_at("127.0.0.1:0").await;
+    let port = server.address.port();
+    let connecting = tokio::spawn(sotong::connect(&format!("ws://LocalHost:{port}/")));
+    let asked = server.request().await;
+    assert_eq!(asked.fields("Host"), [format!("localhost:{port}")]);
+    let _served = asked.open("").await;
+    let socket = soon(connecting).await.expect("no panic").expect("connected");
+    assert_eq!(socket.peer_addr(), Some(server.address));
+}
+
+#[tokio::test]
+async fn ipv6_literals_are_connected_to() {
+    let Ok(listener) = tokio::net::TcpListener::bind("[::1]:0").await else {
+        return; // This machine has no IPv6.
+    };
+    let address = listener.local_addr().expect("it is bound");
+    let server = Scripted { listener, address };
+    let connecting = tokio::spawn(sotong::connect(&server.url()));
+    let asked = server.request().await;
+    assert_eq!(asked.fields("Host"), [address.to_string()]);
+    let _served = asked.open("").await;
+    soon(connecting).await.expect("no panic").expect("connected");
 }

@@ -154,6 +154,7 @@ async fn b9_white_space_around_the_accept_key_does_not_matter() {
     connect(Client::new(), served).await.expect("connected");
 }
 
+/// CVE-2026-59898: a handshaker that did not look.
 #[tokio::test]
 async fn b9_a_101_must_have_upgrade_and_connection() {
     for upgrade in ["", "Upgrade: h2c\r\n", "Upgrade: websocket, h2c\r\n", "Upgrade: websockets\r\n"] {
@@ -374,6 +375,7 @@ async fn b8_a_refusal_may_be_chunked_or_end_with_the_connection() {
     }
 }
 
+/// CVE-2024-23326: a proxy that took a 200 for an upgrade.
 #[tokio::test]
 async fn b8_a_200_is_no_consent() {
     let error =
@@ -386,6 +388,7 @@ async fn b8_a_200_is_no_consent() {
     assert_eq!(refused(error).status(), 200);
 }
 
+/// CVE-2026-42498: a client that took its Authorization elsewhere.
 #[tokio::test]
 async fn b13_a_redirect_is_a_refusal_that_says_so() {
     for status in [301, 302, 303, 307, 308] {

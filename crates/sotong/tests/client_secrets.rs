@@ -84,7 +84,8 @@ async fn no_secret_is_shown_whatever_happens() {
         format!("ws://{place}\n"),
         "wss://user:hunter2@exa mple/?t0ken".to_owned(),
         "user:hunter2@example/?t0ken".to_owned(),
-        "ws://user:hunter2@nobody.invalid/?t0ken".to_owned(),
+        // No name server is asked for a name that cannot be one.
+        format!("ws://user:hunter2@{}.invalid/?t0ken", "x".repeat(64)),
     ] {
         check_error(&soon(client.connect(&url)).await.expect_err("it leads nowhere"));
     }
@@ -96,6 +97,7 @@ async fn no_secret_is_shown_whatever_happens() {
     check("the log", &log.lines().join("\n"));
 }
 
+/// CVE-2020-35678, CVE-2026-1527.
 #[test]
 fn header_injection_is_refused_before_anything_is_sent() {
     for value in ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\0b", "\r\n\r\nGET / HTTP/1.1", "\x1b[2J", "\x7f"] {
