@@ -106,7 +106,7 @@ async fn messages_of_a_mebibyte() {
         for (_, near, far) in pairs() {
             let mut peer = server.open(near, far).await;
             let (mut reader, mut writer) = tokio::io::split(peer.stream);
-            let large: Vec<u8> = (0..1 << 20).map(|index| (index * 31 >> 3) as u8).collect();
+            let large: Vec<u8> = (0..1 << 20).map(|index| ((index * 31) >> 3) as u8).collect();
             let bytes = frame(BINARY, true, &large);
             let writing = tokio::spawn(async move {
                 for _ in 0..3 {

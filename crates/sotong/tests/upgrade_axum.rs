@@ -226,6 +226,15 @@ async fn a13_what_is_refused_is_refused_as_by_a_server_of_ours() {
     ours.stop().await;
 }
 
+/// What hyper does not tell, nobody can refuse: docs/decisions/0006-upgrades.md names both.
+#[tokio::test]
+async fn what_hyper_hides_is_known() {
+    let app = App::start(echoes()).await;
+    let twice = "Content-Length: 0\r\nContent-Length: 0\r\n";
+    connect(app.address, "/pull", twice).await.close().await;
+    connect(app.address, "/pull#fragment", "").await.close().await;
+}
+
 #[tokio::test]
 async fn the_settings_are_those_of_a_server() {
     let upgrades = Server::detached()

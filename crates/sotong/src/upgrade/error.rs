@@ -61,9 +61,9 @@ impl fmt::Display for UpgradeError {
             UpgradeError::HttpVersion => {
                 f.write_str("a WebSocket was asked for over HTTP/2, only HTTP/1.1 is spoken")
             }
-            UpgradeError::NotUpgradable => {
-                f.write_str("the connection cannot be upgraded: something else has done it, or it is not hyper's")
-            }
+            UpgradeError::NotUpgradable => f.write_str(
+                "the connection cannot be upgraded: something else has done it, or it is not hyper's",
+            ),
         }
     }
 }

@@ -58,6 +58,7 @@ impl Upgrades {
         let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let target = target(head.uri);
         let offer = Offer::from_parts(head.method.as_str(), &target, minor_version, headers, self.config())
+            .inspect_err(|refusal| self.log_refusal(refusal, peer))
             .map_err(UpgradeError::Refused)?
             .ok_or(UpgradeError::NotAsked)?;
         if head.extensions.get::<OnUpgrade>().is_none() {
