@@ -1,10 +1,11 @@
 """Plays Sotong's client, in both forms, over ws and wss, against somebody else's echo server.
 
-    servers.py CLIENT --name NAME --out FOLDER [--can VERB]... -- COMMAND...
+    servers.py CLIENT --name NAME --out FOLDER [--connect BINARY] [--can VERB]... -- COMMAND...
     servers.py CLIENT --name NAME --out FOLDER --short-texts --protocol P -- COMMAND...
 
 CLIENT is the program of dev/judges/client. COMMAND starts the server, whose first line names its address; for wss it gets
-two more arguments, the files with its certificate and its key. One line per case comes from the client.
+two more arguments, the files with its certificate and its key. One line per case comes from the client. BINARY is `sotong`,
+whose `sotong connect` is played, too.
 
 With --short-texts the server is one that echoes nothing but short texts, over ws; `@PORT` in COMMAND stands for a free
 port, which it is told.
@@ -18,7 +19,8 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "python")]
 
-from certificates import Certificates  # noqa: E402  (the path above has to be known first)
+import connect  # noqa: E402  (the path above has to be known first)
+from certificates import Certificates  # noqa: E402
 from target import Target, free_ports, running  # noqa: E402
 
 DEADLINE_SECONDS = 240
@@ -34,6 +36,7 @@ def main() -> int:
     parser.add_argument("client")
     parser.add_argument("--name", required=True)
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder for the certificates")
+    parser.add_argument("--connect", metavar="BINARY", help="the binary `sotong`")
     parser.add_argument("--can", action="append", default=[], help="what this server does when asked, besides echoing")
     parser.add_argument("--short-texts", action="store_true", help="echoes short texts only, over ws only, on a port that it is told")
     parser.add_argument("--protocol", help="the sub-protocol that the server wants")
@@ -52,6 +55,8 @@ def main() -> int:
             for style in ("event", "pull"):
                 prefix = f"{arguments.name}, {scheme}, {style}: "
                 failures += play(arguments.client, target.url, style, prefix, certificates.ca, options)
+            if arguments.connect:
+                failures += connect.play(f"{arguments.name}, {scheme}: ", arguments.connect, target.url, certificates.ca)
             target.stop()
     return 1 if failures else 0
 
