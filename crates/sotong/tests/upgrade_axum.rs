@@ -476,6 +476,39 @@ async fn an_upgrade_that_never_comes_about_holds_nothing() {
 }
 
 #[tokio::test]
+async fn what_has_gone_leaves_no_task_behind() {
+    let config = Config::default().with_handshake_timeout(Duration::from_millis(100));
+    let upgrades = Server::detached().with_config(config).upgrades();
+    let app = echoes().route(
+        "/replaced",
+        any(async |upgrade: WebSocketUpgrade| {
+            drop(upgrade.on_upgrade(echo));
+            "not today"
+        }),
+    );
+    let app = App::start(app.layer(Extension(upgrades.clone()))).await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    tokio::task::yield_now().await;
+    let before = tasks();
+    for round in 0..50 {
+        for target in ["/pull", "/events"] {
+            let mut peer = connect(app.address, target, "").await;
+            peer.text("hello").await;
+            peer.expect_text("hello").await;
+            // Some say good-bye, some just go.
+            if round % 2 == 0 {
+                peer.close().await;
+            }
+        }
+        drop(Peer::request(app.address, "/replaced", "").await);
+        let refused = handshake(app.address, "/pull", "Origin: http://evil.example\r\n");
+        assert_eq!(plain::ask(app.address, refused).await.status, 403);
+    }
+    until("nothing is left", || upgrades.stats().connections == 0 && tasks() == before).await;
+    assert_eq!(upgrades.stats().buffered_bytes, 0);
+}
+
+#[tokio::test]
 async fn there_are_no_more_connections_than_the_settings_allow() {
     let upgrades = Server::detached().with_connections_max(1).upgrades();
     let app = App::start(echoes().layer(Extension(upgrades.clone()))).await;

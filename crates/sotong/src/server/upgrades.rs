@@ -100,7 +100,7 @@ impl Upgrades {
     /// The wait is bounded: by the window, [`close_timeout`](crate::Config::close_timeout) and one second.
     ///
     /// # Cancel safety
-    /// Dropping it changes nothing: the connections are closed all the same.
+    /// Once it was polled, dropping it changes nothing: the connections are closed all the same.
     pub async fn shutdown(&self, window: Duration) {
         let Inner { admission, clocks, shutting_down } = &*self.0;
         shutting_down.send_replace(true);
