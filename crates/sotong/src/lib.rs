@@ -90,6 +90,7 @@ mod sender;
 mod server;
 mod socket;
 mod surroundings;
+mod sync;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod transport;

@@ -59,7 +59,7 @@ impl Clock {
         clock
     }
 
-    fn new(budget: &Arc<Budget>) -> Arc<Clock> {
+    pub(super) fn new(budget: &Arc<Budget>) -> Arc<Clock> {
         let clock = Arc::new(Clock {
             start: Instant::now(),
             start_coarse: coarse::nanoseconds(),

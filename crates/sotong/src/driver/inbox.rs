@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use sotong_proto::{Message, MessageRef};
@@ -14,6 +14,7 @@ use super::Sink;
 use super::outbound::Over;
 use crate::error::Error;
 use crate::sender::Sender;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a message costs besides its payload: its place in the queue.
 const MESSAGE_BYTES: usize = size_of::<Message>();

@@ -15,6 +15,8 @@
 
 pub(crate) mod budget;
 pub(crate) mod clock;
+#[cfg(all(test, sotong_shuttle))]
+mod handover;
 pub(crate) mod inbox;
 pub(crate) mod outbound;
 pub(crate) mod random;
@@ -39,9 +41,9 @@ use self::outbound::Over;
 use self::shared::Shared;
 use self::turn::{Corked, SCRATCH_BYTES};
 use self::wheel::{Slot, TICK};
+use crate::counts::{self, Tally};
 use crate::error::Error;
 use crate::live::Guard;
-use crate::counts::{self, Tally};
 use crate::sender::Sender;
 use crate::transport::Transport;
 

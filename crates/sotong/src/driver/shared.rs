@@ -1,7 +1,6 @@
 //! What a connection's driver shares with its senders.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +17,8 @@ use super::random;
 use super::turn;
 use crate::outgoing::sealed::Carried;
 use crate::peer::Peer;
+use crate::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::transport::Transport;
 
 /// Something waits in the outbox.

@@ -12,15 +12,15 @@ pub(crate) const SCRATCH_BYTES: usize = 512 * 1024;
 /// How much room the cork keeps between turns.
 const CORK_ROOM_BYTES: usize = SCRATCH_BYTES;
 
+#[cfg(not(sotong_shuttle))]
 thread_local! {
-    static TURN: Turn = const {
-        Turn {
-            connection: Cell::new(0),
-            cork: RefCell::new(Cork::new()),
-            scratch: RefCell::new(Vec::new()),
-            sent: Cell::new(Tally::NONE),
-        }
-    };
+    static TURN: Turn = const { Turn::new() };
+}
+
+// In a model each task is a thread of its own.
+#[cfg(sotong_shuttle)]
+shuttle::thread_local! {
+    static TURN: Turn = Turn::new();
 }
 
 /// Whose turn it is on this thread, what it has corked, and what it reads into.
@@ -31,6 +31,17 @@ struct Turn {
     scratch: RefCell<Vec<u8>>,
     /// Messages that were corked on this thread, of all connections, and not told yet.
     sent: Cell<Tally>,
+}
+
+impl Turn {
+    const fn new() -> Turn {
+        Turn {
+            connection: Cell::new(0),
+            cork: RefCell::new(Cork::new()),
+            scratch: RefCell::new(Vec::new()),
+            sent: Cell::new(Tally::NONE),
+        }
+    }
 }
 
 /// A driver's turn. While it lasts, what its own callbacks send goes to the cork, without a lock.

@@ -3,6 +3,8 @@
 //!
 //! Only the driver polls: there is one waker per direction. Everybody else wakes the driver.
 
+#[cfg(sotong_shuttle)]
+pub(crate) mod model;
 mod stream;
 mod tcp;
 
@@ -19,6 +21,9 @@ pub(crate) enum Transport {
     Tcp(TcpStream),
     /// All else: TLS, unix sockets, memory, what somebody else's server has upgraded.
     Stream(stream::Stream),
+    /// What a model is played on.
+    #[cfg(sotong_shuttle)]
+    Model(model::Wire),
 }
 
 impl From<Carrier> for Transport {
@@ -43,6 +48,8 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => tcp::poll_read(stream, context, buffer),
             Transport::Stream(stream) => stream.poll_read(context, buffer),
+            #[cfg(sotong_shuttle)]
+            Transport::Model(wire) => wire.poll_read(context, buffer),
         }
     }
 
@@ -64,6 +71,8 @@ impl Transport {
                 }
             },
             Transport::Stream(stream) => stream.poll_write(context, slices),
+            #[cfg(sotong_shuttle)]
+            Transport::Model(wire) => wire.poll_write(context, slices),
         }
     }
 
@@ -72,6 +81,8 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => tcp::try_write(stream, slices),
             Transport::Stream(_) => Err(ErrorKind::WouldBlock.into()),
+            #[cfg(sotong_shuttle)]
+            Transport::Model(wire) => wire.try_write(slices),
         }
     }
 
@@ -80,6 +91,11 @@ impl Transport {
         match self {
             Transport::Tcp(stream) => Poll::Ready(tcp::shutdown(stream)),
             Transport::Stream(stream) => stream.poll_shutdown(context),
+            #[cfg(sotong_shuttle)]
+            Transport::Model(wire) => {
+                wire.shutdown();
+                Poll::Ready(Ok(()))
+            }
         }
     }
 
