@@ -194,6 +194,7 @@ async fn a_reload_by_hand_is_at_once_and_a_broken_one_changes_nothing() {
     let running = echo(tls.clone()).await;
     there_and_back(&mut connect(&before.pem(), running.address).await).await;
 
+    assert!(tls.is_reloadable() && !after.issue(LOCAL).tls().is_reloadable());
     folder.write("cert.pem", "");
     assert!(matches!(tls.reload(), Err(TlsError::NoCertificate { file: Some(file) }) if file == chain));
     folder.write("cert.pem", &after.issue(LOCAL).chain);

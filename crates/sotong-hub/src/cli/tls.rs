@@ -99,10 +99,10 @@ pub(super) fn scheme<'a>(tls: &Option<ServerTls>, plain: &'a str, secure: &'a st
 }
 
 /// Loads the files at every SIGHUP: that is what `systemctl reload` and the hooks of certbot know how to send. Without
-/// TLS, SIGHUP ends the program as it always does.
+/// files, SIGHUP ends the program as it always does: it may be that the terminal was closed.
 pub(super) fn reload_at_signal(tls: Option<&ServerTls>) -> std::io::Result<()> {
     #[cfg(unix)]
-    if let Some(tls) = tls.cloned() {
+    if let Some(tls) = tls.filter(|tls| tls.is_reloadable()).cloned() {
         use tokio::signal::unix::{SignalKind, signal};
         let mut signal = signal(SignalKind::hangup())?;
         tokio::spawn(async move {

@@ -171,6 +171,11 @@ impl ServerTls {
         self.certificates.reload()
     }
 
+    /// Whether there are files to load anew.
+    pub fn is_reloadable(&self) -> bool {
+        self.certificates.has_files()
+    }
+
     /// The certificate in use, the server's own without those that vouch for it, as PEM. Public, of course.
     pub fn certificate_pem(&self) -> String {
         self.certificates.pem()
