@@ -62,15 +62,19 @@ impl Link {
     }
 
     /// Takes as much as there is room for, at most one piece.
-    fn write(&mut self, bytes: &[u8], now: Time) -> usize {
+    fn write(&mut self, runs: &[IoSlice<'_>], now: Time) -> usize {
         let room = self.in_flight_bytes_max - self.in_flight_bytes;
-        let mut count = bytes.len().min(room);
+        let mut count = runs.iter().map(|run| run.len()).sum::<usize>().min(room);
         if count > 1 && self.piece_bytes_max != usize::MAX {
             count = 1 + self.random.below(count.min(self.piece_bytes_max));
         }
         if count > 0 && !self.is_cut {
             self.in_flight_bytes += count;
-            self.pieces.push_back((now + self.delay, bytes[..count].to_vec()));
+            let mut bytes = Vec::with_capacity(count);
+            for run in runs {
+                bytes.extend_from_slice(&run[..run.len().min(count - bytes.len())]);
+            }
+            self.pieces.push_back((now + self.delay, bytes));
         }
         count
     }
@@ -220,9 +224,10 @@ fn turn(end: &mut End, out: &mut Link, into: &mut Link, now: Time) -> bool {
     // Write what waits.
     let mut progressed = false;
     while !end.outbox.is_empty() {
-        let mut slices = [IoSlice::new(&[])];
-        end.outbox.io_slices(&mut slices);
-        let count = out.write(&slices[0], now);
+        // In one vectored write, which may end in the middle of any of its runs.
+        let mut slices = [IoSlice::new(&[]); 3];
+        let used = end.outbox.io_slices(&mut slices);
+        let count = out.write(&slices[..used], now);
         end.outbox.advance(count);
         progressed |= count > 0;
         if count == 0 {
