@@ -5,13 +5,25 @@
 #![allow(clippy::print_stdout, reason = "a program that tells what it sees")]
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use sotong::{CloseCode, MessageRef};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
     let url = std::env::args().nth(1).unwrap_or_else(|| "ws://127.0.0.1:9001/".to_owned());
-    let mut socket = sotong::connect(&url).await?;
+    match talk(&url).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line that says what was wrong and what to do.
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn talk(url: &str) -> Result<(), Box<dyn Error>> {
+    let mut socket = sotong::connect(url).await?;
     println!("connected");
     for number in 1..=3 {
         socket.send(format!("message {number}")).await?;

@@ -4,9 +4,10 @@
 //!     cargo run --example client_events -- ws://127.0.0.1:9001/
 #![allow(clippy::print_stdout, reason = "a program that tells what it sees")]
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
-use sotong::{Client, CloseCode, Closed, ConnectError, Error, Events, MessageRef, Sender};
+use sotong::{Client, CloseCode, Closed, Error, Events, MessageRef, Sender};
 
 struct Talk {
     said: u32,
@@ -49,10 +50,17 @@ impl Events for Talk {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), ConnectError> {
+async fn main() -> ExitCode {
     let url = std::env::args().nth(1).unwrap_or_else(|| "ws://127.0.0.1:9001/".to_owned());
-    let socket = Client::new().connect_events(&url, |_response| Talk { said: 0 }).await?;
-    // The value is called while this waits; without it the program would end here.
-    socket.closed().await;
-    Ok(())
+    match Client::new().connect_events(&url, |_response| Talk { said: 0 }).await {
+        Ok(socket) => {
+            // The value is called while this waits; without it the program would end here.
+            socket.closed().await;
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -40,6 +40,8 @@ async fn check(example: &'static str) {
     let output =
         tokio::task::spawn_blocking(move || run(example, &format!("ws://{gone}/"))).await.expect("no panic");
     assert!(!output.status.success(), "nobody listens");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.starts_with(&format!("no TCP connection to {gone}: ")), "{text}");
 }
 
 #[tokio::test]
