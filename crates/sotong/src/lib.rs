@@ -60,6 +60,8 @@
 //! | be called | [`Events`] |
 //! | send from anywhere | [`Sender`] |
 //! | set limits and deadlines | [`Config`] |
+//! | carry WebSockets over something else than TCP | [`Server::bind_unix`], [`Handle::accept`], [`Carrier`], [`memory`] |
+//! | live inside axum or hyper | the modules `axum` and `upgrade`, with the feature of that name |
 //! | stand behind a proxy | [`Server::with_trusted_proxies`], [`ForwardedHeader`], [`ProxyProtocol`], [`ProxyError`] |
 //! | see, accept and refuse requests | [`Request`], [`Accept`], [`Refusal`], [`handshake`] |
 //! | know how it ended | [`Closed`], [`Error`] |
@@ -119,12 +121,12 @@ pub use sotong_proto::{
     ProtocolError, Rate, Text, Timeout,
 };
 
-/// The README's snippets compile.
-#[cfg(doctest)]
+/// The README's snippets compile, with all features.
+#[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
 /// So do the Korean README's.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../../../README.ko.md")]
 struct ReadmeInKorean;
