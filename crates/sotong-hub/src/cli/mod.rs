@@ -38,7 +38,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn try_main(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
     match typed::parse(arguments)? {
-        Parsed::Command(typed) => run::run(Settings::check(typed)?),
+        Parsed::Command(typed) => run::run(Settings::check(*typed)?),
         Parsed::Help(text) => say(&text),
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     runtime.block_on(async {
         match settings.command {
-            Command::Serve(settings) => serve(settings).await,
+            Command::Serve(settings) => serve(*settings).await,
             Command::Echo(settings) => echo(settings).await,
             Command::Connect(settings) => super::connect::run(*settings).await,
         }

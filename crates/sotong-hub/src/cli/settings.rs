@@ -25,7 +25,7 @@ pub(super) struct Settings {
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Serve(serve::Settings),
+    Serve(Box<serve::Settings>),
     Echo(Echo),
     Connect(Box<crate::connect::Settings>),
 }
@@ -60,7 +60,7 @@ impl Settings {
                     threads: threads(&serve.threads)?,
                     limits: Limits::default(),
                 };
-                (serve.log, Command::Serve(settings))
+                (serve.log, Command::Serve(Box::new(settings)))
             }
             typed::Command::Echo(echo) => {
                 let listen = addresses(&echo.listen)?;

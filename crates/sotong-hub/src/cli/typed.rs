@@ -155,7 +155,7 @@ Examples:
 /// What came of reading the arguments.
 pub(super) enum Parsed {
     /// Something to do.
-    Command(Typed),
+    Command(Box<Typed>),
     /// `--help` or `--version`: a text for stdout.
     Help(String),
 }
@@ -165,7 +165,7 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Par
     let command = Typed::command().after_help(after_help());
     let typed = command.try_get_matches_from(arguments).and_then(|matches| Typed::from_arg_matches(&matches));
     match typed {
-        Ok(typed) => Ok(Parsed::Command(typed)),
+        Ok(typed) => Ok(Parsed::Command(Box::new(typed))),
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             Ok(Parsed::Help(error.render().to_string()))
         }
