@@ -12,6 +12,9 @@ pub(crate) const IS_ON: bool = cfg!(feature = "metrics");
 /// How many messages a connection counts before it tells.
 #[cfg(feature = "metrics")]
 const BATCH: u32 = 1024;
+/// And how many bytes of them.
+#[cfg(feature = "metrics")]
+const BATCH_BYTES: u32 = 1 << 30;
 
 /// Why a connection was dropped before its handshake, without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +43,9 @@ impl Dropped {
 pub(crate) struct Tally {
     #[cfg(feature = "metrics")]
     messages: u32,
+    /// Enough for what comes between two tellings; and every idle connection has two of these.
     #[cfg(feature = "metrics")]
-    bytes: u64,
+    bytes: u32,
 }
 
 impl Tally {
@@ -57,8 +61,8 @@ impl Tally {
     pub(crate) fn count(&mut self, bytes: usize) {
         #[cfg(feature = "metrics")]
         {
-            self.messages = self.messages.wrapping_add(1);
-            self.bytes = self.bytes.wrapping_add(bytes as u64);
+            self.messages = self.messages.saturating_add(1);
+            self.bytes = self.bytes.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
         }
         let _ = bytes;
     }
@@ -67,9 +71,15 @@ impl Tally {
     #[inline]
     pub(crate) fn is_due(&self) -> bool {
         #[cfg(feature = "metrics")]
-        return self.messages >= BATCH;
+        return self.messages >= BATCH || self.bytes >= BATCH_BYTES;
         #[cfg(not(feature = "metrics"))]
         return false;
+    }
+
+    /// Empties it, if it is time to tell.
+    #[inline]
+    pub(crate) fn take_due(&mut self) -> Tally {
+        if self.is_due() { self.take() } else { Tally::NONE }
     }
 
     /// Empties it.
@@ -214,7 +224,7 @@ mod told {
     fn tell(tally: Tally, messages: &'static str, bytes: &'static str) {
         if tally.messages > 0 {
             counter!(messages).increment(u64::from(tally.messages));
-            counter!(bytes).increment(tally.bytes);
+            counter!(bytes).increment(u64::from(tally.bytes));
         }
     }
 }

@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 pub(crate) struct Live {
     count: AtomicUsize,
     none_left: Notify,
+    /// What the one guard of this count keeps besides: see [`Guard::keeping`]. Dropped in this order.
+    _keeps: Option<(Box<dyn Any + Send + Sync>, Guard)>,
 }
 
 impl Live {
@@ -19,7 +21,7 @@ impl Live {
         let entered = self
             .count
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| (count < max).then_some(count + 1));
-        entered.is_ok().then(|| Guard { live: self.clone(), keeps: None })
+        entered.is_ok().then(|| Guard(self.clone()))
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -40,24 +42,20 @@ impl Live {
 
 /// One live thing.
 #[derive(Debug)]
-pub(crate) struct Guard {
-    live: Arc<Live>,
-    keeps: Option<Box<dyn Any + Send + Sync>>,
-}
+pub(crate) struct Guard(Arc<Live>);
 
 impl Guard {
-    /// Keeps something else for as long.
-    pub(crate) fn keeping(mut self, kept: impl Any + Send + Sync) -> Guard {
-        self.keeps = Some(Box::new(kept));
-        self
+    /// Keeps something else for as long. It is one pointer still: most connections have nothing else to keep.
+    pub(crate) fn keeping(self, kept: impl Any + Send + Sync) -> Guard {
+        let _keeps = Some((Box::new(kept) as Box<dyn Any + Send + Sync>, self));
+        Guard(Arc::new(Live { count: AtomicUsize::new(1), none_left: Notify::new(), _keeps }))
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.keeps = None;
-        if self.live.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.live.none_left.notify_waiters();
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.none_left.notify_waiters();
         }
     }
 }

@@ -424,7 +424,7 @@ impl<S: Sink> Driver<S> {
         {
             due = due.min(close);
         }
-        if self.received.is_due() || self.armed <= now {
+        if self.armed <= now {
             self.tell_counts();
         }
         // An alarm rings up to a tick late, so one that is armed for this very moment stays as it is.
@@ -501,7 +501,13 @@ impl<S: Sink> Future for Driver<S> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let driver = self.get_mut();
         let _entered = driver.shared().enter_span();
-        let turn = turn::begin(driver.shared().address(), |corked| driver.turn(corked, context));
+        let turn = turn::begin(driver.shared().address(), |corked| {
+            let turn = driver.turn(corked, context);
+            if driver.received.is_due() || corked.is_tally_due() {
+                driver.tell_counts();
+            }
+            turn
+        });
         turn.map(|end| {
             driver.transport.farewell(context);
             driver.finish(end);

@@ -15,6 +15,7 @@ use super::budget::{Budget, STEP_BYTES};
 use super::outbound::{Ended, Held, News, Outbound, Over};
 use super::random;
 use super::turn;
+use crate::counts;
 use crate::outgoing::sealed::Carried;
 use crate::peer::Peer;
 use crate::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
@@ -244,13 +245,17 @@ impl Shared {
     }
 
     /// Publishes what was queued and lets the driver know, if it does not know already.
-    fn queued(&self, outbound: MutexGuard<'_, Outbound>) {
+    fn queued(&self, mut outbound: MutexGuard<'_, Outbound>) {
         // A driver that was told drains before it waits, and so does one that is having its turn.
         let driver_knows = self.flags.load(Ordering::Relaxed) & QUEUED != 0;
         self.publish(&outbound);
+        let sent = outbound.sent.take_due();
         if !driver_knows && !turn::is_turn_of(self.address()) {
             wake_driver(outbound);
+        } else {
+            drop(outbound);
         }
+        counts::sent(sent);
     }
 
     /// Whether a Close of the core waits for the answers to the messages before it.
@@ -368,11 +373,13 @@ impl Shared {
         outbound.push(message)?;
         let news = self.write_out(&mut outbound);
         self.publish(&outbound);
+        let sent = outbound.sent.take_due();
         if outbound.outbox.is_empty() {
             drop(outbound);
         } else {
             wake_driver(outbound);
         }
+        counts::sent(sent);
         news.tell();
         Ok(())
     }

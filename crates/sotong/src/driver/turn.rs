@@ -72,6 +72,12 @@ impl Corked<'_> {
         write(&mut self.turn.cork.borrow_mut())
     }
 
+    /// Whether it is time to tell how many messages were corked on this thread.
+    #[inline]
+    pub(crate) fn is_tally_due(&self) -> bool {
+        self.turn.sent.get().is_due()
+    }
+
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.turn.cork.borrow().len()
