@@ -19,7 +19,7 @@ sys.path[:0] = [str(JUDGES / "python"), str(JUDGES / "peers")]
 
 from certificates import Certificates  # noqa: E402  (the path above has to be known first)
 from fuzz_server import AGENT, CASES_IN_GROUPS, GROUPS  # noqa: E402
-from target import free_ports, running  # noqa: E402
+from target import free_ports, running, with_other_ports  # noqa: E402
 from verdict import judge  # noqa: E402
 
 DEADLINE_SECONDS = 600
@@ -34,6 +34,14 @@ def main() -> int:
     parser.add_argument("command", nargs="+", help="the client")
     arguments = parser.parse_args()
     out = arguments.out.resolve()
+    code = with_other_ports(lambda: play(arguments, out))
+    failures = judge(out, AGENT, CASES_IN_GROUPS if arguments.cases == GROUPS else None)
+    print(f"{'ok' if code == 0 else 'not ok'} - autobahn: the client outlived all cases{f': it ended with {code}' if code else ''}")
+    return 1 if failures or code != 0 else 0
+
+
+def play(arguments: argparse.Namespace, out: pathlib.Path) -> int:
+    """Lets the client meet the fuzzing server; returns the client's exit code."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
 
@@ -51,10 +59,7 @@ def main() -> int:
     # `-u 0`: without its web page, which would take a fixed port.
     fuzzing_server = [arguments.wstest, "-m", "fuzzingserver", "-u", "0", "-s", str(settings_file)]
     with running(fuzzing_server, [port], out / "wstest.txt"):
-        code = subprocess.run([*command, url], stdin=subprocess.DEVNULL, timeout=DEADLINE_SECONDS).returncode
-    failures = judge(out, AGENT, CASES_IN_GROUPS if arguments.cases == GROUPS else None)
-    print(f"{'ok' if code == 0 else 'not ok'} - autobahn: the client outlived all cases{f': it ended with {code}' if code else ''}")
-    return 1 if failures or code != 0 else 0
+        return subprocess.run([*command, url], stdin=subprocess.DEVNULL, timeout=DEADLINE_SECONDS).returncode
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ sys.path[:0] = [str(HERE.parent / "python")]
 
 import connect  # noqa: E402  (the path above has to be known first)
 from certificates import Certificates  # noqa: E402
-from target import Target, free_ports, running  # noqa: E402
+from target import Target, free_ports, running, with_other_ports  # noqa: E402
 
 DEADLINE_SECONDS = 240
 SHORT_TEXTS = (
@@ -47,7 +47,7 @@ def main() -> int:
 
     certificates = Certificates(arguments.out)
     if arguments.short_texts:
-        return short_texts(arguments, certificates, options)
+        return with_other_ports(lambda: short_texts(arguments, certificates, options))
     failures = 0
     for scheme in ("ws", "wss"):
         files = [str(certificates.cert), str(certificates.key)] if scheme == "wss" else []

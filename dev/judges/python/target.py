@@ -83,6 +83,17 @@ class DoesNotListen(RuntimeError):
     """A server ended, or said nothing for too long. Perhaps somebody else was faster to take a port that was free."""
 
 
+def with_other_ports(play, tries: int = 3):
+    """Calls `play`, which chooses free ports, again if somebody else was faster to take one."""
+    for tries_left in reversed(range(tries)):
+        try:
+            return play()
+        except DoesNotListen:
+            if tries_left == 0:
+                raise
+    raise AssertionError("unreachable")
+
+
 def listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
