@@ -368,7 +368,7 @@ impl fmt::Display for Names<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN_MAX: usize = 4;
         if self.0.is_empty() {
-            return f.write_str("no host at all");
+            return f.write_str("no host at all (it has no subjectAltName)");
         }
         for (index, name) in self.0.iter().take(SHOWN_MAX).enumerate() {
             write!(f, "{}{name}", if index == 0 { "" } else { ", " })?;
@@ -444,6 +444,6 @@ mod tests {
         let names: Vec<String> = ["a", "b", "c", "d", "e", "f"].map(String::from).to_vec();
         assert_eq!(Names(&names).to_string(), "a, b, c, d and 2 more");
         assert_eq!(Names(&names[..2]).to_string(), "a, b");
-        assert_eq!(Names(&[]).to_string(), "no host at all");
+        assert_eq!(Names(&[]).to_string(), "no host at all (it has no subjectAltName)");
     }
 }
