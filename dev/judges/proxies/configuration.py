@@ -35,14 +35,16 @@ def nginx(ports: dict[str, int], folder: pathlib.Path, cert: pathlib.Path, key: 
         "/etc/letsencrypt/live/chat.example.com/fullchain.pem": str(cert),
         "/etc/letsencrypt/live/chat.example.com/privkey.pem": str(key),
     }
-    http = adapted(documented[HTTP], certificate | {
-        "listen 443 ssl": f"listen 127.0.0.1:{ports['HTTP_PORT']} ssl", "server 127.0.0.1:8000;": f"server 127.0.0.1:{ports['HTTP_SERVER']};",
-    })
-    # Once more, in front of `sotong echo`. What stands before `upstream` is there once for all.
-    echo = adapted("upstream" + documented[HTTP].partition("upstream")[2], certificate | {
-        "listen 443 ssl": f"listen 127.0.0.1:{ports['ECHO_PORT']} ssl", "server 127.0.0.1:8000;": f"server 127.0.0.1:{ports['ECHO_SERVER']};",
-        "upstream sotong": "upstream echo", "http://sotong": "http://echo",
-    })
+
+    def http(way: str, name: str) -> str:
+        """The part for HTTP, in front of one server. What stands before `upstream` is there once for all."""
+        return adapted("upstream" + after, certificate | {
+            "listen 443 ssl": f"listen 127.0.0.1:{ports[f'{way}_PORT']} ssl",
+            "server 127.0.0.1:8000;": f"server 127.0.0.1:{ports[f'{way}_SERVER']};",
+            "upstream sotong": f"upstream {name}", "http://sotong": f"http://{name}",
+        })
+
+    before, _, after = documented[HTTP].partition("upstream")
     passed = adapted(documented[STREAM], {
         "listen 443;": f"listen 127.0.0.1:{ports['PASSED_PORT']};", "10.0.0.5:8443": f"127.0.0.1:{ports['TLS_SERVER']}",
     })
@@ -55,28 +57,25 @@ def nginx(ports: dict[str, int], folder: pathlib.Path, cert: pathlib.Path, key: 
     return (
         f"{modules}\ndaemon off;\nmaster_process off;\npid {folder}/nginx.pid;\nerror_log stderr warn;\n"
         f"events {{ worker_connections 512; }}\n"
-        f"http {{\n    access_log off;\n{temporary}{http}{echo}}}\n"
+        f"http {{\n    access_log off;\n{temporary}{before}{http('HTTP', 'example')}{http('ECHO', 'echo')}{http('SERVE', 'serve')}}}\n"
         f"stream {{\n{passed}{ended}}}\n"
     )
 
 
 def haproxy(ports: dict[str, int], both: pathlib.Path) -> str:
     documented = blocks("haproxy")
-    http = adapted(documented[HTTP], {
-        "bind :443 ssl crt /etc/haproxy/chat.example.com.pem": f"bind 127.0.0.1:{ports['HTTP_PORT']} ssl crt {both}",
-        "127.0.0.1:8000": f"127.0.0.1:{ports['HTTP_SERVER']}",
-    })
-
     def renamed(text: str, name: str) -> str:
         return adapted(text, {
             "frontend web": f"frontend {name}", "default_backend sotong": f"default_backend {name}-server",
             "\nbackend sotong": f"\nbackend {name}-server",
         })
 
-    echo = renamed(adapted(documented[HTTP], {
-        "bind :443 ssl crt /etc/haproxy/chat.example.com.pem": f"bind 127.0.0.1:{ports['ECHO_PORT']} ssl crt {both}",
-        "127.0.0.1:8000": f"127.0.0.1:{ports['ECHO_SERVER']}",
-    }), "echo")
+    def http(way: str, name: str) -> str:
+        return renamed(adapted(documented[HTTP], {
+            "bind :443 ssl crt /etc/haproxy/chat.example.com.pem": f"bind 127.0.0.1:{ports[f'{way}_PORT']} ssl crt {both}",
+            "127.0.0.1:8000": f"127.0.0.1:{ports[f'{way}_SERVER']}",
+        }), name)
+
     passed = renamed(adapted(documented[STREAM], {
         "bind :443": f"bind 127.0.0.1:{ports['PASSED_PORT']}", "10.0.0.5:8443": f"127.0.0.1:{ports['TLS_SERVER']}",
     }), "passed")
@@ -88,6 +87,8 @@ def haproxy(ports: dict[str, int], both: pathlib.Path) -> str:
             "send-proxy-v2 check": send,
         }), name)
 
-    version_1 = ends_tls(ports["PROXY1_PORT"], "version-1", "send-proxy")
-    version_2 = ends_tls(ports["PROXY2_PORT"], "version-2", "send-proxy-v2 check")
-    return f"global\n    maxconn 512\n    log stderr format raw local0 notice\n\n{http}\n{echo}\n{passed}\n{version_1}\n{version_2}"
+    parts = [
+        "global\n    maxconn 512\n    log stderr format raw local0 notice\n", http("HTTP", "example"), http("ECHO", "echo"), http("SERVE", "serve"),
+        passed, ends_tls(ports["PROXY1_PORT"], "version-1", "send-proxy"), ends_tls(ports["PROXY2_PORT"], "version-2", "send-proxy-v2 check"),
+    ]
+    return "\n".join(parts)

@@ -1,7 +1,7 @@
 """Sotong behind a real proxy, nginx or haproxy, as docs/operations.md describes it: with forwarded headers and with the PROXY
 protocol, TLS ended at the proxy or at the server.
 
-    proxies.py nginx|haproxy --echo BINARY --example PROGRAM
+    proxies.py nginx|haproxy --binary BINARY --example PROGRAM
 
 BINARY is `sotong`, PROGRAM the library's example `behind_proxy`, which answers each message with the address of its client
 and the host that it asked for. Clients connect from 127.0.0.2 and the like, so that they are not taken for the proxy,
@@ -11,6 +11,7 @@ which has 127.0.0.1. Prints `ok - NAME` or `not ok - NAME: why` for each case; t
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -18,6 +19,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -29,7 +31,7 @@ import configuration  # noqa: E402  (the path above has to be known first)
 from certificates import Certificates  # noqa: E402
 from target import Target, free_ports, running, with_other_ports  # noqa: E402
 
-WAYS = ("HTTP_PORT", "PROXY1_PORT", "PROXY2_PORT", "PASSED_PORT", "ECHO_PORT")  # through the proxy, one port each
+WAYS = ("HTTP_PORT", "PROXY1_PORT", "PROXY2_PORT", "PASSED_PORT", "ECHO_PORT", "SERVE_PORT")  # through the proxy, one port each
 CASE_DEADLINE_SECONDS = 30
 CONNECTIONS_PER_CLIENT_MAX = 4  # as the example has it
 CLIENT = "127.0.0.2"
@@ -72,8 +74,8 @@ class Scene:
         self.ports = ports
         self.tls = ssl.create_default_context(cafile=certificates.ca)
 
-    def connect(self, way: str, source: str = CLIENT, **options: object) -> connect:
-        url = f"wss://127.0.0.1:{self.ports[way]}/"
+    def connect(self, way: str, source: str = CLIENT, path: str = "/", **options: object) -> connect:
+        url = f"wss://127.0.0.1:{self.ports[way]}{path}"
         return connect(url, ssl=self.tls, local_addr=(source, 0), max_size=None, compression=None, **options)
 
 
@@ -129,6 +131,25 @@ async def origins(scene: Scene, way: str, own: str) -> None:
                 raise AssertionError(f"a page of {foreign} was let in")
         except InvalidStatus as refusal:
             assert refusal.response.status_code == 403, refusal
+
+
+async def pages_and_chat(scene: Scene) -> None:
+    """`sotong serve`, with the options that docs/operations.md has: a page, and two people in a room."""
+    address = f"127.0.0.1:{scene.ports['SERVE_PORT']}"
+    page = await asyncio.to_thread(lambda: urllib.request.urlopen(f"https://{address}/", context=scene.tls, timeout=10).read())
+    assert b"<html" in page, page[:200]
+    room = {"way": "SERVE_PORT", "path": "/ws?sub=news"}
+    async with scene.connect(**room, origin=f"https://{address}") as one, scene.connect(**room, source="127.0.0.3") as other:
+        for client in (one, other):
+            assert "news" in json.loads(await client.recv())["push"]["connect"]["subs"]
+        await one.send(json.dumps({"id": 1, "publish": {"channel": "news", "data": "안녕"}}))
+        heard = json.loads(await other.recv())
+        assert heard["push"]["pub"]["data"] == "안녕", heard
+    try:
+        async with scene.connect(**room, origin="https://evil.example"):
+            raise AssertionError("a page of another origin was let in")
+    except InvalidStatus as refusal:
+        assert refusal.response.status_code == 403, refusal
 
 
 async def hundred_at_once(scene: Scene) -> None:
@@ -194,7 +215,10 @@ def cases(scene: Scene, kind: str, own: str) -> list:
             (f"{name}: limits count clients, not the proxy", lambda way=way: limit_counts_clients(scene, way)),
             (f"{name}: a client that vanishes leaves its places", lambda way=way: vanished_client_is_let_go(scene, way)),
         ]
-    return all_cases + [("100 connections at once", lambda: hundred_at_once(scene))]
+    return all_cases + [
+        ("sotong serve: a page, two people in a room, no page of another origin", lambda: pages_and_chat(scene)),
+        ("100 connections at once", lambda: hundred_at_once(scene)),
+    ]
 
 
 def unforwarded(example: str) -> int:
@@ -212,13 +236,13 @@ def unforwarded(example: str) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=("nginx", "haproxy"))
-    parser.add_argument("--echo", required=True, help="the binary `sotong`")
+    parser.add_argument("--binary", required=True, help="the binary `sotong`")
     parser.add_argument("--example", required=True, help="the example `behind_proxy`")
     arguments = parser.parse_args()
-    return with_other_ports(lambda: judge(arguments.kind, arguments.echo, arguments.example))
+    return with_other_ports(lambda: judge(arguments.kind, arguments.binary, arguments.example))
 
 
-def judge(kind: str, echo_binary: str, example: str) -> int:
+def judge(kind: str, binary: str, example: str) -> int:
     prefix = f"{kind}: "
     # In the system's folder for such things: `nobody` may not be let into the one of the build.
     with tempfile.TemporaryDirectory(prefix="sotong-proxy-") as name, contextlib.ExitStack() as stack:
@@ -232,8 +256,13 @@ def judge(kind: str, echo_binary: str, example: str) -> int:
         http = stack.enter_context(Target([*trusting, "--public-origin", own]))
         proxied = stack.enter_context(Target([*trusting, "--proxy-protocol"]))
         passed = stack.enter_context(Target([*trusting, "--proxy-protocol", "--tls", str(certificates.cert), str(certificates.key)]))
-        echo = stack.enter_context(Target([echo_binary, "echo", "--listen", "127.0.0.1:0"]))
-        ports |= {"HTTP_SERVER": http.port, "PROXY_SERVER": proxied.port, "TLS_SERVER": passed.port, "ECHO_SERVER": echo.port}
+        echo = stack.enter_context(Target([binary, "echo", "--listen", "127.0.0.1:0"]))
+        serve = stack.enter_context(Target([
+            binary, "serve", "--listen", "127.0.0.1:0", "--trusted-proxy", "127.0.0.1",
+            "--public-origin", f"https://127.0.0.1:{ports['SERVE_PORT']}",
+        ]))
+        servers = {"HTTP": http, "PROXY": proxied, "TLS": passed, "ECHO": echo, "SERVE": serve}
+        ports |= {f"{name}_SERVER": target.port for name, target in servers.items()}
         open_to_nobody(folder)
         stack.enter_context(proxy(kind, folder, certificates, ports))
         scene = Scene(ports, certificates)
