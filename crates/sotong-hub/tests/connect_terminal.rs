@@ -148,7 +148,9 @@ fn what_comes_does_not_tear_the_line_that_is_typed() {
         server.send(TEXT, format!("number {number}.").as_bytes());
     }
     person.types("sent meanwhile\r");
+    assert_eq!(server.frame(), (TEXT, b"sent meanwhile".to_vec()));
     server.close(1000, "enough");
+    assert_eq!(server.expect_close(), 1000);
     drop(server);
     for number in [0, 100, 250, 499] {
         person.sees(&format!("< number {number}.\r\n"));
@@ -170,6 +172,7 @@ fn what_a_server_sends_commands_nothing() {
     person.sees("< binary, 5 bytes\r\n  00000000  1b 5b 32 4a 00 ");
     person.sees("|.[2J.|\r\n");
     server.close(4000, "\x1b[31mred");
+    assert_eq!(server.expect_close(), 4000);
     drop(server);
     person.sees("closed by the server: 4000 \"\\e[31mred\"");
     assert_eq!(person.ends(), Some(i32::from(Exit::Abnormal.code())));
@@ -251,4 +254,20 @@ fn json_and_quiet_at_a_terminal() {
     drop(server);
     assert_eq!(person.ends(), Some(0));
     assert!(!person.seen.contains("* "), "{}", person.seen);
+}
+
+#[test]
+fn a_window_of_another_size_keeps_what_was_typed() {
+    let opposite = Opposite::new();
+    let mut person = Person::connect(&opposite.url(), &[]);
+    let mut server = opposite.accept();
+    person.sees("> ");
+    person.types("half");
+    person.sees("half");
+    let size = rustix::termios::Winsize { ws_row: 24, ws_col: 40, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&person.terminal, size).unwrap();
+    let id = person.child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-s", "WINCH", &id]).status().unwrap().success());
+    person.types(" a line\r");
+    assert_eq!(server.frame(), (TEXT, b"half a line".to_vec()));
 }

@@ -245,6 +245,8 @@ async fn stop(sender: &Sender, stops: &mut mpsc::Receiver<()>) -> Trouble {
 fn verdict(error: Option<&Error>, closed: &Closed) -> Option<Trouble> {
     let abnormal = |line| Some(Trouble::new(TroubleKind::Abnormal, line));
     match error {
+        // Nor is it ours that it does not wait for our answer.
+        Some(Error::Io(_)) if closed.received.is_some() => {}
         Some(Error::Io(error)) => return abnormal(format!("the connection was lost: {error}")),
         // Everything was said both ways; that TCP stays open is the server's affair.
         Some(Error::Peer(PeerError::Timeout(Timeout::Close))) if closed.received.is_some() => {}

@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustyline::config::Config;
-use rustyline::error::ReadlineError;
+use rustyline::error::{ReadlineError, Signal};
 use rustyline::history::MemHistory;
 use rustyline::{Editor, ExternalPrinter};
 
@@ -26,6 +26,8 @@ const PROMPT: &str = "> ";
 const HISTORY_LINES_MAX: usize = 1000;
 /// How long the editor may take to give the terminal back.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long what is to be shown waits for the editor to come back from a line that was typed.
+const BETWEEN_LINES_TIMEOUT: Duration = Duration::from_millis(100);
 /// Moves the cursor up and down again: nothing to see, but the editor has to take it.
 const NOTHING: &str = "\x1b[A\n";
 
@@ -58,8 +60,10 @@ impl Terminal {
         let history = MemHistory::with_config(&config);
         let mut editor: Editor<(), MemHistory> = Editor::with_history(config, history).map_err(other)?;
         let printer = Printer(editor.create_external_printer().map_err(other)?);
+        // While there is a printer the editor waits for more than keys, and so hears signals, too.
+        let kept = editor.create_external_printer().map_err(other)?;
         let is_ending = Arc::new(AtomicBool::new(false));
-        let saved = Saved::now();
+        let saved = Saved::hand_over();
         let ending = Arc::clone(&is_ending);
         let editor = thread::Builder::new().name("editor".to_owned()).spawn(move || {
             // Reads on after Ctrl-C and Ctrl-D, because what is still to be shown passes through here.
@@ -77,11 +81,13 @@ impl Terminal {
                         typed(Typed::Interrupt);
                         break;
                     }
-                    Err(ReadlineError::Signal(signal)) if signal != rustyline::error::Signal::Interrupt => {}
+                    // A new size of the window, where the editor does not see to it itself.
+                    Err(ReadlineError::Signal(Signal::Resize)) => {}
                     Err(_) if ending.load(Ordering::Acquire) => break,
                     Err(_) => typed(Typed::Interrupt),
                 }
             }
+            drop(kept);
         })?;
         Ok((Terminal { editor, is_ending, saved }, printer))
     }
@@ -102,8 +108,10 @@ impl Terminal {
         }
         match self.editor.is_finished() {
             true => drop(self.editor.join()),
-            false => self.saved.restore(),
+            // It leaves marks around pasted text on.
+            false => drop(Stdout.write(b"\x1b[?2004l\r\n".to_vec())),
         }
+        drop(self.saved);
     }
 }
 
@@ -112,6 +120,7 @@ struct Printer<P>(P);
 
 impl<P: ExternalPrinter + Send + 'static> Write for Printer<P> {
     fn write(&mut self, block: Vec<u8>) -> io::Result<()> {
+        wait_for_editor();
         // Only text that we have escaped comes here.
         let text = String::from_utf8_lossy(&block).into_owned();
         // The editor has gone, and with it its terminal; what is left to be said is said to whoever may read it.
@@ -124,11 +133,33 @@ impl<P: ExternalPrinter + Send + 'static> Write for Printer<P> {
     }
 }
 
+/// Between two lines the printer writes past what still waits for the editor, and so out of order. The editor is back
+/// in a moment, unless a server that does not read holds it up.
+fn wait_for_editor() {
+    #[cfg(unix)]
+    {
+        let start = Instant::now();
+        while is_between_lines() && start.elapsed() < BETWEEN_LINES_TIMEOUT {
+            thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+/// The editor turns this off while it edits, and nothing else in it is different from [`Saved::hand_over`].
+#[cfg(unix)]
+const BETWEEN_LINES: rustix::termios::InputModes = rustix::termios::InputModes::BRKINT;
+
+#[cfg(unix)]
+fn is_between_lines() -> bool {
+    rustix::termios::tcgetattr(rustix::stdio::stdin())
+        .is_ok_and(|mode| mode.input_modes.contains(BETWEEN_LINES))
+}
+
 fn other(error: ReadlineError) -> io::Error {
     io::Error::other(error)
 }
 
-/// How the terminal was before, for when the editor does not give it back.
+/// How the terminal was before. It is so again when this is dropped.
 #[derive(Debug)]
 struct Saved {
     #[cfg(unix)]
@@ -136,23 +167,42 @@ struct Saved {
 }
 
 impl Saved {
-    fn now() -> Saved {
-        Saved {
-            #[cfg(unix)]
-            mode: rustix::termios::tcgetattr(rustix::stdio::stdin()).ok(),
+    /// Leaves all keys to the editor, also between two lines: a terminal that edits lines itself would show what is
+    /// typed there twice, and keep Ctrl-D to itself.
+    #[cfg(unix)]
+    fn hand_over() -> Saved {
+        use rustix::termios::{
+            InputModes, LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr,
+        };
+
+        let stdin = rustix::stdio::stdin();
+        let Ok(mode) = tcgetattr(stdin) else { return Saved { mode: None } };
+        let mut keys = mode.clone();
+        keys.local_modes
+            .remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG | LocalModes::IEXTEN);
+        keys.input_modes.remove(InputModes::ICRNL | InputModes::IXON);
+        keys.input_modes.insert(BETWEEN_LINES);
+        keys.special_codes[SpecialCodeIndex::VMIN] = 1;
+        keys.special_codes[SpecialCodeIndex::VTIME] = 0;
+        match tcsetattr(stdin, OptionalActions::Now, &keys) {
+            Ok(()) => Saved { mode: Some(mode) },
+            Err(_) => Saved { mode: None },
         }
     }
 
-    fn restore(&self) {
+    #[cfg(not(unix))]
+    fn hand_over() -> Saved {
+        Saved {}
+    }
+}
+
+impl Drop for Saved {
+    fn drop(&mut self) {
         #[cfg(unix)]
         if let Some(mode) = &self.mode {
-            let _ = rustix::termios::tcsetattr(
-                rustix::stdio::stdin(),
-                rustix::termios::OptionalActions::Now,
-                mode,
-            );
-            // Pasted text is no longer put between marks.
-            let _ = Stdout.write(b"\x1b[?2004l\r\n".to_vec());
+            use rustix::termios::{OptionalActions, tcsetattr};
+
+            let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, mode);
         }
     }
 }
