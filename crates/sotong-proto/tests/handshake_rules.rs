@@ -290,7 +290,11 @@ fn a10_malformed_offers() {
         assert_status(and(&format!("Sec-WebSocket-Protocol: {bad}")), 400, "Sec-WebSocket-Protocol");
     }
     assert_status(and("Sec-WebSocket-Protocol: a, b, a"), 400, "the same more than once");
-    assert_status(and("Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: a"), 400, "the same more than once");
+    assert_status(
+        and("Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: a"),
+        400,
+        "the same more than once",
+    );
     let _ = offer(and("Sec-WebSocket-Protocol: a, A"));
 }
 

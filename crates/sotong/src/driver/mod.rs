@@ -97,8 +97,6 @@ pub(crate) struct Driver<S: Sink> {
     /// Whether the peer's direction has ended; what we have to say to its Close may still go out.
     peer_has_hung_up: bool,
     guard: Option<Guard>,
-    /// Messages that were received and not told yet.
-    received: Tally,
 }
 
 /// How the carrier came to its end.
@@ -135,7 +133,6 @@ impl<S: Sink> Driver<S> {
             has_hung_up: false,
             peer_has_hung_up: false,
             guard: Some(guard),
-            received: Tally::default(),
         }
     }
 
@@ -380,7 +377,8 @@ impl<S: Sink> Driver<S> {
         if !self.connection.wants_input() {
             return;
         }
-        let Driver { connection, socket, sink, received: tally, .. } = self;
+        let Driver { connection, socket, sink, .. } = self;
+        let mut tally = Tally::NONE;
         let mut received = connection.receive(bytes, now);
         let mut panicked = false;
         let mut answers = Answers::new(socket.shared(), now);
@@ -405,6 +403,9 @@ impl<S: Sink> Driver<S> {
             panicked = true;
         }
         answers.end();
+        if counts::IS_ON {
+            turn::count_received(tally);
+        }
         if panicked {
             self.panicked();
         }
@@ -442,8 +443,9 @@ impl<S: Sink> Driver<S> {
     /// Tells whoever counts what was received and sent since the last time.
     fn tell_counts(&mut self) {
         if counts::IS_ON {
-            counts::received(self.received.take());
-            counts::sent(turn::take_sent());
+            let (received, sent) = turn::take_tallies();
+            counts::received(received);
+            counts::sent(sent);
             let sent = self.shared().lock().sent.take();
             counts::sent(sent);
         }
@@ -503,7 +505,7 @@ impl<S: Sink> Future for Driver<S> {
         let _entered = driver.shared().enter_span();
         let turn = turn::begin(driver.shared().address(), |corked| {
             let turn = driver.turn(corked, context);
-            if driver.received.is_due() || corked.is_tally_due() {
+            if corked.is_tally_due() {
                 driver.tell_counts();
             }
             turn
@@ -586,5 +588,16 @@ impl Replies for Answers<'_> {
 
     fn take_message_sent(&mut self) -> bool {
         self.shared.lock().outbox.take_message_sent()
+    }
+}
+#[cfg(test)]
+mod sizes {
+    #[test]
+    fn print() {
+        struct One;
+        impl crate::Events for One { fn message(&mut self, _: &crate::Sender, _: crate::MessageRef<'_>) {} }
+        eprintln!("driver {} connection {} shared {} outbound {} outbox {} tally {} peer {} slot {}",
+            size_of::<super::Driver<crate::established::EventSink<One>>>(), size_of::<super::Connection>(), size_of::<super::Shared>(),
+            size_of::<super::outbound::Outbound>(), size_of::<sotong_proto::Outbox>(), size_of::<super::Tally>(), size_of::<crate::peer::Peer>(), size_of::<super::Slot>());
     }
 }

@@ -30,8 +30,8 @@ use std::sync::Arc;
 
 use tokio::net::{TcpListener, ToSocketAddrs};
 
-use sotong_proto::{Config, Rate};
 use sotong_proto::handshake::{Accept, OriginPolicy, PolicyError, Refusal, Request};
+use sotong_proto::{Config, Rate};
 
 use crate::carrier::Carrier;
 use crate::events::Events;

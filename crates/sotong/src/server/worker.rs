@@ -83,7 +83,8 @@ impl Workers {
 
 impl Worker {
     fn start(index: usize, admission: Arc<Admission>) -> io::Result<Worker> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()?;
+        let runtime =
+            runtime::Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()?;
         let (incoming, mut arrivals) = mpsc::unbounded_channel::<(Parked, Peer, Vec<u8>, Guard)>();
         let (stop, stopping) = oneshot::channel();
         let (end, ended) = oneshot::channel::<()>();
