@@ -9,7 +9,7 @@ use sotong_proto::{Closed, Side};
 
 /// Whether anything is counted at all.
 pub(crate) const IS_ON: bool = cfg!(feature = "metrics");
-/// How many messages a connection counts before it tells.
+/// How many messages are counted before they are told.
 #[cfg(feature = "metrics")]
 const BATCH: u32 = 1024;
 /// And how many bytes of them.
@@ -43,7 +43,7 @@ impl Dropped {
 pub(crate) struct Tally {
     #[cfg(feature = "metrics")]
     messages: u32,
-    /// Enough for what comes between two tellings; and every idle connection has two of these.
+    /// Enough for what comes between two tellings; and every idle connection has one of these.
     #[cfg(feature = "metrics")]
     bytes: u32,
 }
@@ -65,6 +65,17 @@ impl Tally {
             self.bytes = self.bytes.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
         }
         let _ = bytes;
+    }
+
+    /// So many more messages.
+    #[inline]
+    pub(crate) fn add(&mut self, more: Tally) {
+        #[cfg(feature = "metrics")]
+        {
+            self.messages = self.messages.saturating_add(more.messages);
+            self.bytes = self.bytes.saturating_add(more.bytes);
+        }
+        let _ = more;
     }
 
     /// Whether it is time to tell.

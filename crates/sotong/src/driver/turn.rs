@@ -29,7 +29,9 @@ struct Turn {
     connection: Cell<usize>,
     cork: RefCell<Cork>,
     scratch: RefCell<Vec<u8>>,
-    /// Messages that were corked on this thread, of all connections, and not told yet.
+    /// Messages that were received and corked on this thread, of all connections, and not told yet. Here and not in
+    /// the driver, whose task just fits its block of memory.
+    received: Cell<Tally>,
     sent: Cell<Tally>,
 }
 
@@ -39,6 +41,7 @@ impl Turn {
             connection: Cell::new(0),
             cork: RefCell::new(Cork::new()),
             scratch: RefCell::new(Vec::new()),
+            received: Cell::new(Tally::NONE),
             sent: Cell::new(Tally::NONE),
         }
     }
@@ -72,10 +75,10 @@ impl Corked<'_> {
         write(&mut self.turn.cork.borrow_mut())
     }
 
-    /// Whether it is time to tell how many messages were corked on this thread.
+    /// Whether it is time to tell how many messages were received and corked on this thread.
     #[inline]
     pub(crate) fn is_tally_due(&self) -> bool {
-        self.turn.sent.get().is_due()
+        self.turn.received.get().is_due() || self.turn.sent.get().is_due()
     }
 
     #[inline]
@@ -151,9 +154,19 @@ pub(crate) fn cork(connection: usize, message: MessageRef<'_>, bytes_max: usize)
     .flatten()
 }
 
-/// What was corked on this thread and not told yet.
-pub(crate) fn take_sent() -> Tally {
-    TURN.try_with(|turn| turn.sent.take()).unwrap_or_default()
+/// Counts what one read has brought.
+#[inline]
+pub(crate) fn count_received(received: Tally) {
+    TURN.with(|turn| {
+        let mut before = turn.received.get();
+        before.add(received);
+        turn.received.set(before);
+    });
+}
+
+/// What was received and what was corked on this thread, and not told yet.
+pub(crate) fn take_tallies() -> (Tally, Tally) {
+    TURN.try_with(|turn| (turn.received.take(), turn.sent.take())).unwrap_or_default()
 }
 
 /// Hands what the connection has corked on this thread to `take`, which must leave it empty.
