@@ -590,14 +590,3 @@ impl Replies for Answers<'_> {
         self.shared.lock().outbox.take_message_sent()
     }
 }
-#[cfg(test)]
-mod sizes {
-    #[test]
-    fn print() {
-        struct One;
-        impl crate::Events for One { fn message(&mut self, _: &crate::Sender, _: crate::MessageRef<'_>) {} }
-        eprintln!("driver {} connection {} shared {} outbound {} outbox {} tally {} peer {} slot {}",
-            size_of::<super::Driver<crate::established::EventSink<One>>>(), size_of::<super::Connection>(), size_of::<super::Shared>(),
-            size_of::<super::outbound::Outbound>(), size_of::<sotong_proto::Outbox>(), size_of::<super::Tally>(), size_of::<crate::peer::Peer>(), size_of::<super::Slot>());
-    }
-}
