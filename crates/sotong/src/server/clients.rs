@@ -84,7 +84,8 @@ impl Clients {
         // A stream of the application's own has no address, either, and comes from anywhere.
         let mut speaks_for_others = (address.is_some() || carrier.is_unix()) && self.proxies.trusts(address);
         if speaks_for_others && self.proxy_protocol == ProxyProtocol::Required {
-            let source = take_header(carrier, read).await.inspect_err(|error| {
+            // Behind a pointer: most handshakes have none.
+            let source = Box::pin(take_header(carrier, read)).await.inspect_err(|error| {
                 counts::dropped(Dropped::ProxyProtocol);
                 if error.kind() == io::ErrorKind::InvalidData {
                     tracing::warn!(connection = peer.id, %peer, %error, "a proxy's connection was dropped");

@@ -34,11 +34,12 @@ impl Secure {
         if let Some(tls) = &self.tls {
             use super::admission::refuse;
             use crate::tls::Accepted;
-            return match tls.accept(carrier, read).await {
+            // Behind a pointer: a handshake without TLS is not to be as large as one with it.
+            return match Box::pin(tls.accept(carrier, read)).await {
                 Ok(Accepted::Tls(carrier)) => Ok(Some((carrier, Vec::new()))),
                 Ok(Accepted::Plain(carrier, answer)) => {
                     tracing::debug!(connection = peer.id, %peer, "plain HTTP on a port of TLS; it was answered with 400");
-                    refuse(carrier, answer).await?;
+                    Box::pin(refuse(carrier, answer)).await?;
                     Ok(None)
                 }
                 Err(error) => {

@@ -20,7 +20,9 @@ pub(crate) enum Transport {
     /// TCP without TLS.
     Tcp(TcpStream),
     /// All else: TLS, unix sockets, memory, what somebody else's server has upgraded.
-    Stream(stream::Stream),
+    ///
+    /// Behind a pointer, so that it costs the others nothing.
+    Stream(Box<stream::Stream>),
     /// What a model is played on.
     #[cfg(sotong_shuttle)]
     Model(model::Wire),
@@ -30,8 +32,8 @@ impl From<Carrier> for Transport {
     fn from(carrier: Carrier) -> Self {
         match carrier.0 {
             Kind::Tcp(stream) => Transport::Tcp(stream),
-            Kind::Unix(stream) => Transport::Stream(stream::Stream::new(Box::new(stream))),
-            Kind::Stream(stream) => Transport::Stream(stream::Stream::new(stream)),
+            Kind::Unix(stream) => Transport::Stream(Box::new(stream::Stream::new(Box::new(stream)))),
+            Kind::Stream(stream) => Transport::Stream(Box::new(stream::Stream::new(stream))),
         }
     }
 }
