@@ -1,5 +1,7 @@
 //! `sotong serve` behind proxies, and what one client may have.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
+
 mod program;
 
 use std::io::{BufRead, BufReader, Read, Write};

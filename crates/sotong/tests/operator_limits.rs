@@ -1,5 +1,7 @@
 //! Limits per address: what one may have, what the next one is told, and who is counted.
 
+#[path = "support/log.rs"]
+mod log;
 #[path = "support/plain.rs"]
 mod plain;
 #[path = "support/proxied.rs"]
@@ -217,5 +219,20 @@ async fn on_worker_threads_it_is_one_count() {
     refused(&request_from(3, address, "").await);
     drop(peers);
     let _again = enters_soon(3, address, "").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_limit_that_a_proxy_reaches_says_so_once() {
+    let log = log::Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let server = who_am_i(|server| server.with_connections_per_ip_max(1)).await;
+    let _peer = enters(request_from(3, server.address, "").await).await;
+    for _ in 0..3 {
+        refused(&request_from(3, server.address, "X-Forwarded-For: 192.0.2.1\r\n").await);
+    }
+    let hints = log.lines().into_iter().filter(|line| line.contains("--trusted-proxy")).count();
+    assert_eq!(hints, 1, "{:?}", log.lines());
+    assert!(log.has("WARN", &["127.0.0.3", "with_trusted_proxies"]));
     server.stop().await;
 }

@@ -11,7 +11,8 @@
 //! ```
 
 use std::io;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Once};
 
 use sotong_proto::Rate;
 use sotong_proto::handshake::{Refusal, Request};
@@ -37,6 +38,8 @@ pub(super) struct Clients {
     proxies: Proxies,
     proxy_protocol: ProxyProtocol,
     addresses: Arc<Addresses>,
+    /// Says once that what is limited looks like a proxy.
+    hint: Once,
 }
 
 /// A peer that has come.
@@ -63,6 +66,7 @@ impl Clients {
                 settings.connections_per_ip_max,
                 settings.connection_rate_per_ip.map(Into::into),
             ),
+            hint: Once::new(),
         }
     }
 
@@ -162,9 +166,27 @@ impl Clients {
         };
         if too_many.is_some() {
             counts::rate_limited_connection();
+            if self.proxies.is_empty() && is_private(address) {
+                self.hint.call_once(|| {
+                    tracing::warn!(
+                        %address,
+                        "a limit per address is reached by a private one; if that is a proxy, name it with with_trusted_proxies (--trusted-proxy), and its clients are counted"
+                    );
+                });
+            }
         }
         let is_worth_it = place.is_some();
         (arrival.place, arrival.too_many) = (place, too_many);
         is_worth_it
+    }
+}
+
+/// Addresses that proxies of one's own have.
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+        }
     }
 }
