@@ -3,6 +3,7 @@
 //! A connection has a deadline nearly always (its keep-alive) and nearly never reaches it. So deadlines live in a
 //! coarse [wheel](super::wheel) that costs a connection a few bytes, instead of a timer each.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -17,12 +18,13 @@ use super::wheel::{Slot, Wheel};
 /// The clock of one runtime: where the core's time comes from, and who wakes a driver when a deadline is due.
 ///
 /// The time is the system's coarse one, which moves with its timer interrupt, every 1 to 10 ms: deadlines live on
-/// ticks of 32 ms, and an exact clock is a tenth of what a driver's turn costs besides its system calls.
+/// ticks of 32 ms, and an exact clock is a tenth of what a driver's turn costs besides its system calls. Where tokio's
+/// clock runs ahead of the system's, because a test has paused it, the time follows.
 pub(crate) struct Clock {
     start: Instant,
-    /// What the coarse clock showed at the start.
-    start_coarse: u64,
-    /// How far the coarse time may be behind.
+    /// What the coarse clock showed at the start; earlier by as much as tokio's clock was seen to be ahead.
+    start_coarse: AtomicU64,
+    /// How far the time may be behind; it is never ahead, so nothing is due too early.
     lag: Duration,
     wheel: Mutex<Wheel>,
     /// Tells the task that turns the wheel about an earlier deadline.
@@ -62,8 +64,9 @@ impl Clock {
     pub(super) fn new(budget: &Arc<Budget>) -> Arc<Clock> {
         let clock = Arc::new(Clock {
             start: Instant::now(),
-            start_coarse: coarse::nanoseconds(),
-            lag: coarse::resolution(),
+            // It may stand as much as a step behind already.
+            start_coarse: (coarse::nanoseconds() + coarse::resolution().as_nanos() as u64).into(),
+            lag: coarse::resolution() * 2,
             wheel: Mutex::new(Wheel::default()),
             earlier: Arc::new(Notify::new()),
             shutdown: OnceLock::new(),
@@ -76,12 +79,24 @@ impl Clock {
     /// The time for the core.
     #[inline]
     pub(crate) fn now(&self) -> Time {
-        Time::from_nanoseconds(coarse::nanoseconds().saturating_sub(self.start_coarse))
+        // Wrapping, for a start that was moved to before that of the system.
+        let since = coarse::nanoseconds().wrapping_sub(self.start_coarse.load(Ordering::Relaxed));
+        Time::from_nanoseconds(since.cast_signed().max(0).cast_unsigned())
     }
 
-    /// A moment of the core's time, as tokio has it.
+    /// Makes up for a jump of tokio's clock. For the one task that turns the wheel.
+    fn catch_up(&self) {
+        let behind = self.start.elapsed().saturating_sub(self.now() - Time::ZERO);
+        if behind > AHEAD_MAX + self.lag {
+            let behind = u64::try_from(behind.as_nanos()).unwrap_or(u64::MAX);
+            let start = self.start_coarse.load(Ordering::Relaxed);
+            self.start_coarse.store(start.wrapping_sub(behind), Ordering::Relaxed);
+        }
+    }
+
+    /// A moment of the core's time, as tokio has it: then [`now`](Self::now) has come to it, too.
     pub(crate) fn instant(&self, time: Time) -> Instant {
-        self.start + (time - Time::ZERO)
+        self.start + (time - Time::ZERO) + self.lag
     }
 
     fn wheel(&self) -> MutexGuard<'_, Wheel> {
@@ -141,18 +156,22 @@ impl Drop for Clock {
     }
 }
 
+/// How far ahead of the system's clock tokio's may seem to be: far more than it ever is, unless a test has moved it.
+const AHEAD_MAX: Duration = Duration::from_secs(1);
+
 /// Turns the wheel: sleeps until something may be due, wakes it, and so on.
 async fn turn(clock: Weak<Clock>, earlier: Arc<Notify>) {
     loop {
         let next = {
             let Some(clock) = clock.upgrade() else { return };
+            clock.catch_up();
             let mut due = Vec::new();
             let now = clock.now();
             let next = clock.wheel().expire(now, &mut due);
             // Outside the lock: a waker may run code that arms again.
             due.into_iter().for_each(Waker::wake);
-            // By then the coarse time has come, too.
-            next.map(|time| clock.instant(time) + clock.lag)
+            // Counted from here, so that every round sleeps, whatever the two clocks think of each other.
+            next.map(|time| Instant::now() + (time - now) + clock.lag)
         };
         match next {
             Some(next) => {
@@ -200,5 +219,48 @@ mod coarse {
 
     pub(super) fn resolution() -> Duration {
         Duration::ZERO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::task::Wake;
+
+    use super::*;
+
+    struct Ring(Notify);
+
+    impl Wake for Ring {
+        fn wake(self: Arc<Self>) {
+            self.0.notify_one();
+        }
+    }
+
+    /// A test of a program that uses us may pause tokio's clock, which then jumps from deadline to deadline.
+    #[test]
+    fn deadlines_fire_when_a_test_has_paused_tokios_clock() {
+        let (done, is_done) = mpsc::channel();
+        // A thread of its own: a clock that spins would let nothing else run.
+        std::thread::spawn(move || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.enable_all().start_paused(true);
+            runtime.build().expect("a runtime").block_on(async {
+                let clock = Clock::start(&Budget::new(1 << 20));
+                let slot = clock.slot();
+                let ring = Arc::new(Ring(Notify::new()));
+                for seconds in [0, 30, 45] {
+                    let begun = Instant::now();
+                    let due = clock.now() + Duration::from_secs(seconds);
+                    clock.arm(slot, due, &ring.clone().into());
+                    ring.0.notified().await;
+                    assert!(clock.now() >= due);
+                    let late = begun.elapsed().saturating_sub(Duration::from_secs(seconds));
+                    assert!(late < Duration::from_secs(2), "{late:?} late");
+                }
+            });
+            let _ = done.send(());
+        });
+        is_done.recv_timeout(Duration::from_secs(20)).expect("it ends in time");
     }
 }
