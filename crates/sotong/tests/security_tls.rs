@@ -3,7 +3,6 @@
 #![cfg(feature = "tls")]
 
 #[path = "support/authority.rs"]
-#[allow(dead_code, reason = "each test file uses its own part")]
 mod authority;
 #[path = "support/scripted.rs"]
 mod scripted;

@@ -272,4 +272,29 @@ mod tests {
         assert_eq!(read(&hop(OTHERS_MAX)).expect("at the limit"), ["-|-|-"]);
         assert_eq!(read(&hop(OTHERS_MAX + 1)), None);
     }
+
+    /// CVE-2021-32640 and its like, in a field of 64 KiB. No clock: each takes half a minute where work grows with the
+    /// square of the length.
+    #[test]
+    fn long_fields_cost_linear_work() {
+        let long = |piece: &str| piece.repeat((1 << 16) / piece.len());
+        for (line, hops) in [
+            (long("for=a,"), Some((1 << 16) / 6)),
+            (long(","), Some(0)),
+            (long(" "), Some(0)),
+            (long(";"), Some(0)),
+            (long(" ; ,"), Some(0)),
+            (format!("for=a{}", long(" \t")), Some(1)),
+            (format!("for=\"{}\"", long("\\a")), Some(1)),
+            (format!("for=\"{}", long("\\a")), None),
+            (format!("for=\"{}\"", long(",for=b")), Some(1)),
+            (long("a"), None),
+            (long("\""), None),
+            (long("="), None),
+            (long("by=a;"), None),
+            ((0..8000).map(|index| format!("p{index}=v;")).collect(), None),
+        ] {
+            assert_eq!(super::hops(line.as_bytes()).map(|hops| hops.len()), hops, "{}", &line[..20]);
+        }
+    }
 }
