@@ -1,7 +1,7 @@
 //! An axum program with a page, a JSON route and WebSockets in both forms on one port: open the address that it prints,
 //! in two windows.
 //!
-//!     cargo run --example axum --features axum -- 127.0.0.1:9001
+//!     cargo run -p sotong --features axum --example axum -- 127.0.0.1:9001
 #![allow(clippy::print_stdout, reason = "a program that tells where it listens")]
 
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! Behind a proxy: answers each message with the address of the client, as the proxy told it, and the host that the
 //! client asked for.
 //!
-//!     cargo run --release --example behind_proxy -- 127.0.0.1:9001 --trusted-proxy 127.0.0.1
-//!     cargo run --release --example behind_proxy -- 127.0.0.1:9001 --trusted-proxy 127.0.0.1 --proxy-protocol
+//!     cargo run --release -p sotong --example behind_proxy -- 127.0.0.1:9001 --trusted-proxy 127.0.0.1
+//!     cargo run --release -p sotong --example behind_proxy -- 127.0.0.1:9001 --trusted-proxy 127.0.0.1 --proxy-protocol
 //!
 //! `--public-origin https://chat.example.com` names the origin of the pages that may connect. `--tls CERT KEY` ends TLS
 //! here, behind a proxy that only passes bytes on. docs/operations.md has the configuration of nginx and haproxy.

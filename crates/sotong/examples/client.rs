@@ -1,7 +1,7 @@
 //! Says something three times and shows what comes back: a client in pull form, one loop.
 //!
-//!     cargo run --example echo -- 127.0.0.1:9001
-//!     cargo run --example client -- ws://127.0.0.1:9001/
+//!     cargo run -p sotong --example echo -- 127.0.0.1:9001
+//!     cargo run -p sotong --example client -- ws://127.0.0.1:9001/
 #![allow(clippy::print_stdout, reason = "a program that tells what it sees")]
 
 use std::error::Error;

@@ -1,7 +1,7 @@
 //! Says something three times and shows what comes back: a client in event form, a value whose methods are called.
 //!
-//!     cargo run --example events -- 127.0.0.1:9001
-//!     cargo run --example client_events -- ws://127.0.0.1:9001/
+//!     cargo run -p sotong --example events -- 127.0.0.1:9001
+//!     cargo run -p sotong --example client_events -- ws://127.0.0.1:9001/
 #![allow(clippy::print_stdout, reason = "a program that tells what it sees")]
 
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! Answers each message with itself: the pull form, one task and one loop per connection.
 //!
-//!     cargo run --release --example echo -- 127.0.0.1:9001
+//!     cargo run --release -p sotong --example echo -- 127.0.0.1:9001
 #![allow(clippy::print_stdout, reason = "a program that tells where it listens")]
 
 use sotong::{Error, Server, WebSocket};

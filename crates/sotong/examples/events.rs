@@ -1,6 +1,6 @@
 //! Answers each message with itself: the event form, a value per connection whose methods are called.
 //!
-//!     cargo run --release --example events -- 127.0.0.1:9001
+//!     cargo run --release -p sotong --example events -- 127.0.0.1:9001
 #![allow(clippy::print_stdout, reason = "a program that tells where it listens")]
 
 use sotong::{CloseCode, Closed, Events, MessageRef, Refusal, Request, Sender, Server};
