@@ -39,7 +39,7 @@ fn each_wrong_command_line_gets_one_line() {
         (&["ws://127.0.0.1:70000/"], &["URL", "port"]),
         (&["ws://a\nb/"], &["URL", "control character"]),
         (&[""], &["URL"]),
-        (&[], &["<URL> is missing"]),
+        (&[], &["the URL is missing"]),
         (&[url, "-H", "secret"], &["--header", "a colon is missing"]),
         (&[url, "-H", "A: b\r\nC: d"], &["--header", "control character"]),
         (&[url, "-H", "A B: c"], &["--header"]),

@@ -194,7 +194,9 @@ fn line(error: &clap::Error) -> String {
             let what = if seen.starts_with('-') { "unknown option" } else { "unexpected argument" };
             let suggested = match owner(seen) {
                 Some(command) => format!("; it belongs behind 'sotong {command}'"),
-                None => suggestion(ContextKind::SuggestedArg),
+                None => Some(suggestion(ContextKind::SuggestedArg))
+                    .filter(|suggested| !suggested.is_empty())
+                    .unwrap_or_else(|| "; --help lists all options".to_owned()),
             };
             format!("{what} '{seen}'{suggested}")
         }
@@ -208,9 +210,10 @@ fn line(error: &clap::Error) -> String {
             };
             format!("unknown command '{seen}'{suggested}")
         }
-        ErrorKind::MissingRequiredArgument => {
-            format!("{} is missing", context(ContextKind::InvalidArg).unwrap_or("an argument"))
-        }
+        ErrorKind::MissingRequiredArgument => match context(ContextKind::InvalidArg) {
+            Some("<URL>") => "the URL is missing, as in 'sotong connect ws://127.0.0.1:9001'".to_owned(),
+            missing => format!("{} is missing", missing.unwrap_or("an argument")),
+        },
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             "what shall it do? Try 'sotong serve', or 'sotong --help'".to_owned()
         }
