@@ -27,6 +27,23 @@
 //!
 //! [`Events`] has `open`, `message`, `error` and `close`, called in order on borrowed payloads: the fastest form.
 //!
+//! ```no_run
+//! use sotong::{Events, MessageRef, Refusal, Request, Sender, Server};
+//!
+//! struct Echo;
+//!
+//! impl Events for Echo {
+//!     fn message(&mut self, socket: &Sender, message: MessageRef<'_>) {
+//!         drop(socket.try_send(message)); // an error when too much waits for a peer that does not read
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! Server::bind("127.0.0.1:9001").await?.serve_events(|_: &Request| Ok::<_, Refusal>(Echo)).await
+//! # }
+//! ```
+//!
 //! # A client
 //!
 //! [`connect`] gives the same [`WebSocket`]; [`Client`] has the settings, and the event form.
@@ -42,6 +59,83 @@
 //! # }
 //! ```
 //!
+//! A server that refuses is an error with its status, its headers and the first bytes of its body; each step of the way
+//! has a deadline of its own, [`ConnectTimeouts`].
+//!
+//! # TLS
+//!
+//! `wss://` works with nothing set: the platform's roots are trusted. Roots of your own and client certificates are a
+//! `ClientTls`, a server's certificate is a `ServerTls`; both are in the module `tls`. Certificate files are loaded anew
+//! when they change, and nobody is disconnected.
+//!
+#![cfg_attr(feature = "tls", doc = "```no_run")]
+#![cfg_attr(not(feature = "tls"), doc = "```ignore")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use sotong::{Server, tls::ServerTls};
+//!
+//! let tls = ServerTls::from_pem_files("fullchain.pem", "privkey.pem")?;
+//! let server = Server::bind("0.0.0.0:443").await?.with_tls(tls).with_allowed_hosts(["chat.example.com"])?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Inside axum or hyper
+//!
+//! With the feature `axum` a handler takes an extractor; the socket is the same, and so are the checks and limits. The
+//! module `upgrade`, with the feature `hyper`, is for whatever speaks HTTP/1.1 by hyper 1.x.
+//!
+#![cfg_attr(feature = "axum", doc = "```no_run")]
+#![cfg_attr(not(feature = "axum"), doc = "```ignore")]
+//! async fn echo(upgrade: sotong::axum::WebSocketUpgrade) -> axum::response::Response {
+//!     upgrade.on_upgrade(async |mut socket| {
+//!         while let Some(message) = socket.recv().await? {
+//!             socket.send(message).await?;
+//!         }
+//!         Ok::<(), sotong::Error>(())
+//!     })
+//! }
+//! # let _: axum::Router = axum::Router::new().route("/echo", axum::routing::any(echo));
+//! ```
+//!
+//! # Open to the world
+//!
+//! Limits that are right everywhere have a default: sizes, queues, deadlines ([`Config`]), connections and bytes in all
+//! ([`Server`]). Those that depend on who your clients are, are off until you set them. Behind a proxy, name it:
+//! otherwise everybody has its address, and the server cannot know the origin of its own pages.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use sotong::{Config, Rate, Server, WebSocket};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::default()
+//!     .with_message_bytes_max(64 * 1024)                     // 1 MiB by default
+//!     .with_message_rate(Some(Rate::new(10, 100)))           // 10 per second, 100 at once; else closed with 1008
+//!     .with_idle_timeout(Some(Duration::from_secs(3600)));   // no message for an hour: closed with 1001
+//! Server::bind("127.0.0.1:9001")
+//!     .await?
+//!     .with_config(config)
+//!     .with_trusted_proxies(["127.0.0.1"])?                  // whose X-Forwarded-For is believed
+//!     .with_public_origin("https://chat.example.com")?       // whose pages may connect
+//!     .with_connections_per_ip_max(100)                      // one more is refused with 429
+//!     .serve(async |mut socket: WebSocket| while let Ok(Some(_)) = socket.recv().await {})
+//!     .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A handler may give a peer more once it has proved who it is ([`Sender::raise_limits`]). A graceful shutdown closes
+//! everybody with 1001, spread over a window, so that they do not all come back at once.
+//!
+//! # Logs and counters
+//!
+//! What happens is told to `tracing`, in a span `connection` whose number is [`Sender::id`]. What peers send is escaped
+//! there; query strings, `Authorization`, `Cookie` and offered sub-protocols are never told. With the feature `metrics`
+//! connections, messages, bytes, refusals and time-outs are counted under names that begin with `sotong_`;
+//! `docs/operations.md` in the repository lists them. A recorder is yours to install.
+//!
 //! # What you get without asking
 //!
 //! - What answers one read leaves in one write; there is no `flush` to forget.
@@ -56,10 +150,11 @@
 //! | --- | --- |
 //! | serve | [`Server`], [`Serve`], [`Handle`], [`Stats`] |
 //! | connect | [`connect`], [`Client`], [`ConnectTimeouts`], [`ConnectError`] |
+//! | speak TLS | `Client::with_tls`, `Server::with_tls`, the module `tls` |
 //! | receive and send in a loop | [`WebSocket`] |
 //! | be called | [`Events`] |
 //! | send from anywhere | [`Sender`] |
-//! | set limits and deadlines | [`Config`] |
+//! | set limits and deadlines | [`Config`], [`Rate`], [`Server`], [`Sender::raise_limits`] |
 //! | carry WebSockets over something else than TCP | [`Server::bind_unix`], [`Handle::accept`], [`Carrier`], [`memory`] |
 //! | live inside axum or hyper | the modules `axum` and `upgrade`, with the feature of that name |
 //! | stand behind a proxy | [`Server::with_trusted_proxies`], [`ForwardedHeader`], [`ProxyProtocol`], [`ProxyError`] |

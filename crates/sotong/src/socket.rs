@@ -187,6 +187,9 @@ impl WebSocket {
     ///
     /// # Errors
     /// When the connection ends before the answer.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the Ping may have been sent; its Pong is then seen and forgotten.
     pub async fn ping(&self) -> Result<Duration, SendError> {
         self.socket.ping().await
     }
@@ -195,6 +198,9 @@ impl WebSocket {
     ///
     /// # Errors
     /// When the connection ends before.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, nothing is lost: it only waits.
     pub async fn flushed(&self) -> Result<(), SendError> {
         self.socket.flushed().await
     }

@@ -85,6 +85,9 @@ impl Server {
     ///
     /// # Errors
     /// When an address cannot be listened on; the error names it. When a name stands for no address.
+    ///
+    /// # Cancel safety
+    /// It waits only for names to be resolved; dropped before it is ready, nothing is listened on.
     pub async fn bind(addresses: impl ToSocketAddrs) -> io::Result<Server> {
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host(addresses).await?.collect();
         Ok(Server { listeners: listen::listen(&addresses)?, ..Server::detached() })
