@@ -105,6 +105,9 @@ impl Carrier {
     }
 
     /// Carries a WebSocket over a stream of yours.
+    ///
+    /// Its methods, and the wakers that they wake on the spot, must not use the [`Sender`](crate::Sender) of the same
+    /// connection: the stream is written to while the connection's outbox is locked, so that would wait for itself.
     pub fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Carrier {
         Carrier(Kind::Stream(Box::new(stream)))
     }

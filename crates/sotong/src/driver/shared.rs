@@ -138,12 +138,13 @@ impl Shared {
 
     /// Gives the connection new limits.
     pub(crate) fn raise_limits(&self, config: Arc<Config>) {
-        self.outbox_bytes_max.store(config.outbox_bytes_max, Ordering::Relaxed);
-        self.pong_bytes_max.store(config.pong_bytes_max, Ordering::Relaxed);
         let mut outbound = self.lock();
         if outbound.over.is_some() {
             return;
         }
+        // Under the lock, so that of two at once all of one holds.
+        self.outbox_bytes_max.store(config.outbox_bytes_max, Ordering::Relaxed);
+        self.pong_bytes_max.store(config.pong_bytes_max, Ordering::Relaxed);
         outbound.outbox.set_config(config.clone());
         outbound.raised = Some(config);
         self.publish(&outbound);
