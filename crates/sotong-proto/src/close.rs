@@ -162,6 +162,13 @@ pub enum Initiator {
 }
 
 /// How a connection ended: who closed first, what both said, and what went wrong if anything did.
+///
+/// ```
+/// use sotong_proto::Closed;
+///
+/// let closed = Closed::vanished(); // no Close came
+/// assert_eq!((closed.code(), closed.reason(), closed.clean), (1006, "", false));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Closed {

@@ -99,6 +99,15 @@ impl fmt::Display for Text {
 }
 
 /// A message of its own: shared by reference count, so that cloning it does not copy its payload.
+///
+/// ```
+/// use sotong_proto::Message;
+///
+/// let message = Message::text("hello");
+/// assert_eq!(message.as_text(), Some("hello"));
+/// assert_eq!(message.as_bytes(), b"hello");
+/// assert_eq!(Message::from(vec![1, 2]).as_text(), None); // bytes are binary
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// Text, valid UTF-8.
@@ -184,6 +193,15 @@ message_from! {
 }
 
 /// A message that is borrowed from the buffer it came in, or from yours.
+///
+/// ```
+/// use sotong_proto::{Message, MessageRef};
+///
+/// let borrowed = MessageRef::Text("hello");
+/// assert_eq!(borrowed.len(), 5);
+/// let kept: Message = borrowed.to_message(); // copies the payload, once
+/// assert_eq!(kept.as_ref(), borrowed);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageRef<'a> {
     /// Text, valid UTF-8.

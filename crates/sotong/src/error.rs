@@ -10,6 +10,25 @@ use sotong_proto::{Closed, Message};
 ///
 /// Cheap to clone. What the peer or the network did is in the variants; how far the closing handshake got is in
 /// [`Closed`].
+///
+/// ```
+/// use sotong::{Error, WebSocket};
+///
+/// async fn listen(mut socket: WebSocket) {
+///     let why = loop {
+///         match socket.recv().await {
+///             Ok(Some(message)) => println!("{message:?}"),
+///             Ok(None) => return, // closed as it should be
+///             Err(error) => break error,
+///         }
+///     };
+///     match &why {
+///         Error::Vanished => println!("the peer is gone, without a word"),
+///         Error::Peer(fault) => println!("the peer was told {:?}: {fault}", fault.close_code()),
+///         _ => println!("{why}"),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -86,6 +105,18 @@ impl fmt::Display for SendError {
 impl std::error::Error for SendError {}
 
 /// The message was not accepted now. It comes back, so that nothing is lost silently.
+///
+/// ```
+/// use sotong::{CloseCode, Sender, TrySendError};
+///
+/// fn tell(socket: &Sender, price: &str) {
+///     match socket.try_send(price) {
+///         Ok(()) | Err(TrySendError::Closed(_)) => {}
+///         // To wait here would make all others wait for one.
+///         Err(TrySendError::Full(_)) => drop(socket.close(CloseCode::TRY_AGAIN_LATER, "too slow")),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrySendError {
     /// Too much is waiting to be sent ([`outbox_bytes_max`](sotong_proto::Config::outbox_bytes_max)): the peer does

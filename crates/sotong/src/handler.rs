@@ -15,6 +15,21 @@ use crate::sender::Sender;
 
 /// What a handler may return: nothing, or a `Result` whose error is logged and closes the connection with 1011
 /// (unless it is closing already, as it is when `recv` or `send` returned the error).
+///
+/// ```
+/// use sotong::{Server, WebSocket};
+///
+/// # async fn example(first: Server, second: Server) {
+/// let nothing = first.serve(async |mut socket: WebSocket| while let Ok(Some(_)) = socket.recv().await {});
+/// let result = second.serve(async |mut socket: WebSocket| {
+///     let Some(message) = socket.recv().await? else { return Ok(()) };
+///     let number: u64 = message.as_text().unwrap_or_default().parse()?; // not a number: 1011, and a line in the log
+///     socket.send((number + 1).to_string()).await?;
+///     Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// });
+/// # drop((nothing, result));
+/// # }
+/// ```
 pub trait Outcome: sealed::Outcome {}
 
 impl<T: sealed::Outcome> Outcome for T {}

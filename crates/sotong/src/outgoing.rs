@@ -9,6 +9,16 @@ use sealed::Carried;
 /// [`MessageRef`].
 ///
 /// A trait of its own, so that what is borrowed is copied once, and what is owned not at all when it is large.
+///
+/// ```
+/// # async fn example(socket: sotong::WebSocket) -> Result<(), sotong::SendError> {
+/// socket.send("text").await?;
+/// socket.send(format!("text, {}", 2)).await?;
+/// socket.send(vec![0x00, 0xff]).await?;                  // binary
+/// socket.send(sotong::Message::text("either")).await?;   // kept and sent to many: cloning it copies nothing
+/// # Ok(())
+/// # }
+/// ```
 pub trait Outgoing: sealed::Outgoing {}
 
 impl<T: sealed::Outgoing> Outgoing for T {}

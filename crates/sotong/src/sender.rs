@@ -19,6 +19,25 @@ use crate::peer::Peer;
 /// kernel before the thread that owns the connection next goes idle, with no further call.
 ///
 /// When the connection is over, a `Sender` keeps a few hundred bytes and no socket.
+///
+/// ```
+/// use sotong::{Error, WebSocket};
+///
+/// async fn clock(mut socket: WebSocket) -> Result<(), Error> {
+///     let sender = socket.sender();
+///     tokio::spawn(async move {
+///         let mut ticks = tokio::time::interval(std::time::Duration::from_secs(1));
+///         loop {
+///             ticks.tick().await;
+///             if sender.send("tick").await.is_err() {
+///                 break; // the connection is over
+///             }
+///         }
+///     });
+///     while socket.recv().await?.is_some() {}
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Sender {
     shared: Arc<Shared>,

@@ -296,6 +296,19 @@ impl Sink<Message> for WebSocket {
 /// The receiving half of a [`WebSocket`] that was split.
 ///
 /// Dropping it closes the connection with 1000.
+///
+/// ```
+/// use sotong::{Error, WebSocket};
+///
+/// async fn talk(socket: WebSocket) -> Result<(), Error> {
+///     let (sender, mut receiver) = socket.split();
+///     tokio::spawn(async move { sender.send("from another task").await });
+///     while let Some(message) = receiver.recv().await? {
+///         println!("{message:?}");
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Receiver(WebSocket);
 

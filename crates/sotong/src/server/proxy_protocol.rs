@@ -23,6 +23,15 @@ const V2_FIXED_BYTES: usize = 16;
 const V2_BYTES_MAX: usize = 4096;
 
 /// Whether trusted proxies speak the PROXY protocol; see [`Server::with_proxy_protocol`](crate::Server::with_proxy_protocol).
+///
+/// ```
+/// # fn example(server: sotong::Server) -> Result<(), sotong::ProxyError> {
+/// use sotong::ProxyProtocol;
+///
+/// let server = server.with_trusted_proxies(["10.0.0.0/8"])?.with_proxy_protocol(ProxyProtocol::Required);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyProtocol {

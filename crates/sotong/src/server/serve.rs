@@ -40,6 +40,20 @@ pub(super) struct Stop {
 ///
 /// It ends when its [`with_graceful_shutdown`](Self::with_graceful_shutdown) future does, and otherwise never.
 /// Dropping it stops accepting and closes all connections with 1001.
+///
+/// ```no_run
+/// use sotong::{Server, WebSocket};
+///
+/// # #[tokio::main]
+/// # async fn main() -> std::io::Result<()> {
+/// Server::bind("127.0.0.1:9001")
+///     .await?
+///     .serve(async |mut socket: WebSocket| while let Ok(Some(_)) = socket.recv().await {})
+///     .with_threads(4)
+///     .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
+///     .await
+/// # }
+/// ```
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve {
     server: Server,
@@ -310,6 +324,13 @@ pub struct Handle {
 }
 
 /// What a server holds now, and what it has had to do.
+///
+/// ```
+/// # fn example(handle: &sotong::Handle) {
+/// let stats = handle.stats();
+/// println!("{} connections, {} bytes wait", stats.connections, stats.buffered_bytes);
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
