@@ -130,22 +130,28 @@ impl Proxies {
             let text = std::str::from_utf8(line).ok()?;
             text.rsplit(',').next().map(str::trim_ascii).filter(|text| !text.is_empty())
         };
-        let scheme = match last("X-Forwarded-Proto") {
-            None => None,
-            Some(text) => Some(web_scheme(text).ok_or(Malformed("X-Forwarded-Proto"))?),
-        };
+        // A proxy that does not write this field may pass on the client's, which must not spoil what the proxy does say.
+        let scheme = last("X-Forwarded-Proto").and_then(web_scheme);
         Ok(Claims { client, host: last("X-Forwarded-Host").map(Cow::Borrowed), scheme })
     }
 
     fn forwarded<'a>(&self, request: &'a Request) -> Result<Claims<'a>, Malformed> {
         const NAME: &str = "Forwarded";
-        let mut hops = Vec::new();
-        for line in values(request, NAME) {
-            hops.extend(forwarded::hops(line).ok_or(Malformed(NAME))?);
-        }
-        let addresses = hops.iter().rev().map(|hop| forwarded::address(hop.asked_by.as_deref()?));
-        let client = self.client(addresses).map_err(|()| Malformed(NAME))?;
-        let Some(last) = hops.pop() else { return Ok(Claims::default()) };
+        let lines: Vec<&[u8]> = values(request, NAME).collect();
+        // From the right, and no further than to the client: what stands before is whatever the client wrote.
+        let hops = lines.iter().rev().flat_map(|line| match forwarded::hops(line) {
+            Some(hops) => hops.into_iter().rev().map(Some).collect(),
+            None => vec![None],
+        });
+        let mut last = None;
+        let client = self.client(hops.map(|hop| {
+            let hop = hop?;
+            let address = forwarded::address(hop.asked_by.as_deref()?);
+            last.get_or_insert(hop);
+            address
+        }));
+        let client = client.map_err(|()| Malformed(NAME))?;
+        let Some(last) = last else { return Ok(Claims::default()) };
         let scheme = match last.scheme {
             None => None,
             Some(text) => Some(web_scheme(&text).ok_or(Malformed(NAME))?),
@@ -318,10 +324,23 @@ mod tests {
             let fields = format!("X-Forwarded-For: {value}\r\n");
             assert_eq!(client(&proxies, &fields), Err(Malformed("X-Forwarded-For")), "{value:?}");
         }
-        assert_eq!(
-            client(&proxies, "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: gopher\r\n"),
-            Err(Malformed("X-Forwarded-Proto"))
-        );
+    }
+
+    #[test]
+    fn what_a_client_wrote_does_not_hide_what_its_proxy_says() {
+        let mut proxies = proxies(&["10.0.0.0/8"]);
+        let told = Ok(Some("192.0.2.1".to_owned()));
+        for scheme in ["gopher", "\"", ",,"] {
+            let fields = format!("X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: {scheme}\r\n");
+            assert_eq!(client(&proxies, &fields), told, "{scheme:?}");
+        }
+        proxies.set_header(ForwardedHeader::Forwarded);
+        for line in ["for=\"evil", "for=a for=b", "proto=gopher", "="] {
+            let fields = format!("Forwarded: {line}\r\nForwarded: for=192.0.2.1, for=10.0.0.1\r\n");
+            assert_eq!(client(&proxies, &fields), told, "{line:?}");
+        }
+        let nothing_before = "Forwarded: for=\"evil\r\nForwarded: for=10.0.0.1\r\n";
+        assert_eq!(client(&proxies, nothing_before), Err(Malformed("Forwarded")));
     }
 
     #[test]
