@@ -15,8 +15,10 @@ use std::time::Duration;
 
 use scripted::{Scripted, unmasked};
 use sotong::handshake::ResponseError;
-use sotong::{Carrier, Client, Config, ConnectError, Error, Events, MessageRef, Sender, WebSocket};
-use support::{TEXT, soon};
+use sotong::{
+    Carrier, Client, Config, ConnectError, Error, Events, MessageRef, PeerError, Sender, Timeout, WebSocket,
+};
+use support::{PING, TEXT, soon};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -236,5 +238,45 @@ async fn c12_c30_endless_tiny_fragments_of_a_server_are_a_1009_in_both_forms() {
             soon(soon(connecting).await.expect("no panic").closed()).await;
             soon(flooding).await.expect("no panic");
         }
+    }
+}
+
+/// A server that asks for Pongs as fast as it can and reads none of them.
+#[tokio::test]
+async fn c17_a_flood_of_pings_of_a_server_is_bounded_and_ended_in_both_forms() {
+    // A read's worth of Pongs at the most, besides those that may wait.
+    const ONE_READ: usize = 512 * 1024;
+    let config = Config::default().with_write_timeout(Some(Duration::from_millis(200)));
+    let most = config.pong_bytes_max + ONE_READ;
+    let client = Client::new().with_config(config.with_close_timeout(Duration::from_millis(200)));
+    for form in ["pull", "event"] {
+        let server = Scripted::start().await;
+        // The kernel takes little for a server that does not read. Before a connection begins: a window must not shrink.
+        socket2::SockRef::from(&server.listener).set_recv_buffer_size(4096).expect("TCP can do that");
+        let (client, url) = (client.clone(), server.url());
+        let connecting = tokio::spawn(async move {
+            match form {
+                "pull" => {
+                    let socket = client.connect(&url).await.expect("connected");
+                    (socket.sender().clone(), Some(socket))
+                }
+                _ => (client.connect_events(&url, |_| Nothing).await.expect("connected"), None),
+            }
+        });
+        let served = server.open().await;
+        let (sender, _socket) = soon(connecting).await.expect("no panic");
+        // The reading half stays open and unread.
+        let (_from, mut to) = served.stream.into_split();
+        let pings = unmasked(PING, true, &[b'p'; 125]).repeat(1000);
+        let flooding = async {
+            let mut waited = 0;
+            while to.write_all(&pings).await.is_ok() {
+                waited = waited.max(sender.buffered_bytes());
+            }
+            waited
+        };
+        let (waited, closed) = soon(async { tokio::join!(flooding, sender.closed()) }).await;
+        assert!(waited <= most, "{form}: {waited} bytes waited");
+        assert_eq!(closed.error, Some(PeerError::Timeout(Timeout::Write)), "{form}: {closed}");
     }
 }
