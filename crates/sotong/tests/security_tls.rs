@@ -10,15 +10,18 @@ mod support;
 
 use std::future::IntoFuture;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use authority::LOCAL;
+use authority::{Authority, Dates, LOCAL, foreign_server};
+use rcgen::ExtendedKeyUsagePurpose;
 use scripted::Scripted;
-use sotong::tls::{ClientTls, ServerTls};
+use sotong::tls::{ClientTls, ServerTls, TlsError};
 use sotong::{Carrier, Client, Config, ConnectError, ConnectTimeouts, Error, Server, WebSocket};
 use support::soon;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 /// A handshake message has 64 KiB at the most; in records of one byte that is six times as much on the wire.
@@ -131,5 +134,35 @@ async fn a_servers_hello_without_end_is_given_up() {
         let error = soon(connecting).await.expect("no panic").expect_err("it is no server");
         assert!(matches!(error, ConnectError::Tls { .. }), "{what}: {error:?}");
         soon(sending).await.expect("no panic");
+    }
+}
+
+/// CVE-2020-11050 and its like, by the back door: a certificate that was itself given as a root is trusted for its
+/// names and in its time, and for nothing else.
+#[tokio::test]
+async fn b3_a_certificate_that_is_a_root_itself_is_checked_all_the_same() {
+    let authority = Authority::new("ours");
+    let usage = || ExtendedKeyUsagePurpose::ServerAuth;
+    for (names, dates) in
+        [(LOCAL, Dates::Past), (LOCAL, Dates::Future), (["example.com", "127.0.0.2", "::2"], Dates::Now)]
+    {
+        let pair = authority.issue_for(names, dates, usage());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let url = format!("wss://{}/", listener.local_addr().expect("a listener has an address"));
+        let roots = ClientTls::new().without_platform_roots().with_roots_pem(pair.chain.as_bytes());
+        let client = Client::new().with_tls(roots.expect("PEM of ours"));
+        let connecting = tokio::spawn(client.connect(&url));
+        let (stream, _) = soon(listener.accept()).await.expect("a listener accepts");
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(foreign_server(&pair)));
+        let serving = tokio::spawn(acceptor.accept(stream).into_fallible());
+        let refused = soon(connecting).await.expect("no panic").expect_err("it is not to be trusted");
+        let ConnectError::Tls { error, .. } = refused else { panic!("{refused:?}") };
+        let told = match dates {
+            Dates::Past => matches!(error, TlsError::Expired { .. }),
+            Dates::Future => matches!(error, TlsError::NotYetValid { .. }),
+            Dates::Now => matches!(error, TlsError::WrongHost { .. }),
+        };
+        assert!(told, "{error:?}");
+        assert!(soon(serving).await.expect("no panic").is_err(), "nothing was said to it");
     }
 }
