@@ -182,7 +182,8 @@ impl Shared {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Outbound> {
-        // Nothing under this lock runs a user's code, so a panic there is ours; what is queued is whole frames.
+        // Under this lock nothing runs a user's code but a stream of theirs that is written to; what is queued is whole
+        // frames, whoever panics.
         self.outbound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
