@@ -206,6 +206,24 @@ async fn header_and_payload_are_in_one_record() {
         let lengths = records(&mut peer);
         assert!(lengths[0] > 1_000, "{form}: {lengths:?}");
         assert_eq!(lengths.iter().sum::<usize>(), large.len() + 10);
+        // Many at once: each record ends where a frame does.
+        let frames = |size: usize| (0..200).map(move |_| vec![b'y'; size]);
+        for size in [100, 700, 3_000] {
+            let many: Vec<u8> = frames(size).flat_map(|payload| frame(TEXT, true, &payload)).collect();
+            peer.stream.write_all(&many).await.expect("the server reads");
+            peer.stream.flush().await.expect("the server reads");
+            for payload in frames(size) {
+                assert_eq!(peer.next().await.payload, payload);
+            }
+            let header = if size < 126 { 2 } else { 4 };
+            for length in records(&mut peer) {
+                assert_eq!(
+                    length % (size + header),
+                    0,
+                    "{form}: a record of {length} bytes tears frames of {size}"
+                );
+            }
+        }
         drop(peer);
         server.running.stop().await;
     }

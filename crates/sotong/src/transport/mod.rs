@@ -5,6 +5,7 @@
 
 #[cfg(sotong_shuttle)]
 pub(crate) mod model;
+mod records;
 mod stream;
 mod tcp;
 

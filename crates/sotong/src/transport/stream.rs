@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::records::Frames;
 use crate::carrier::Duplex;
 
 /// How much one write gathers at most. TLS makes records of up to 16 KiB of it; a few at a time are worth a call.
@@ -25,6 +26,8 @@ struct Inner {
     on_their_way: usize,
     /// How much the next write gathers: what the stream does not take is gathered again.
     gathered_max: usize,
+    /// The frames that were written.
+    frames: Frames,
     is_shut_down: bool,
 }
 
@@ -34,6 +37,7 @@ impl Stream {
             stream,
             on_their_way: 0,
             gathered_max: GATHERED_BYTES_MAX,
+            frames: Frames::default(),
             is_shut_down: false,
         }))
     }
@@ -57,7 +61,7 @@ impl Stream {
         }
     }
 
-    /// Writes a frame's header and its payload by one call, so that TLS does not put them in two records.
+    /// Writes a frame's header and its payload by one call, and ends the call where TLS would put them in two records.
     pub(super) fn poll_write(
         &self,
         context: &mut Context<'_>,
@@ -67,12 +71,13 @@ impl Stream {
         if inner.on_their_way == 0 {
             let gathered;
             let bytes = match slices {
-                [slice] => &slice[..],
+                [slice] => &slice[..slice.len().min(GATHERED_BYTES_MAX)],
                 slices => {
                     gathered = gather(slices, inner.gathered_max);
                     &gathered
                 }
             };
+            let bytes = &bytes[..inner.frames.cut(bytes)];
             let taken = loop {
                 match Pin::new(&mut inner.stream).poll_write(context, bytes) {
                     Poll::Ready(Ok(0)) if !bytes.is_empty() => {
@@ -90,6 +95,7 @@ impl Stream {
             };
             let more = if taken < bytes.len() { taken } else { inner.gathered_max };
             inner.gathered_max = (more * 2).clamp(GATHERED_BYTES_MIN, GATHERED_BYTES_MAX);
+            inner.frames.pass(&bytes[..taken]);
             inner.on_their_way = taken;
         }
         ready!(Pin::new(&mut inner.stream).poll_flush(context))?;
@@ -167,7 +173,9 @@ mod tests {
         let (offered, written) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<u8>>>::default());
         let narrow = Narrow { taken_max, offered: offered.clone(), written: written.clone() };
         let stream = Stream::new(Box::new(narrow));
-        let runs: Vec<Vec<u8>> = (0..32).map(|byte| vec![byte; 2048]).collect();
+        let mut runs: Vec<Vec<u8>> = (0..32).map(|byte| vec![byte; 2048]).collect();
+        // One frame.
+        runs[0][..10].copy_from_slice(&[0x82, 127, 0, 0, 0, 0, 0, 0, 0xff, 0xf6]);
         let mut slices: Vec<IoSlice<'_>> = runs.iter().map(|run| IoSlice::new(run)).collect();
         let mut left = &mut slices[..];
         let mut context = Context::from_waker(Waker::noop());
