@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use program::{DEADLINE, Heard, Program, sotong};
+use program::{DEADLINE, Heard, Program, one_line, sotong};
 use sotong_hub::cli::Exit;
 
 /// Runs a command that has to end by itself. One that serves instead is ended, and fails its test.
@@ -25,19 +25,6 @@ fn run(command: &mut Command) -> Output {
         std::thread::sleep(Duration::from_millis(5));
     }
     child.wait_with_output().unwrap()
-}
-
-/// Nothing on stdout, one line on stderr that has these words, and this exit code.
-#[track_caller]
-fn one_line(output: &Output, exit: Exit, words: &[&str]) {
-    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(i32::from(exit.code())), "{stderr}");
-    assert!(output.stdout.is_empty());
-    assert!(stderr.starts_with("sotong: ") && stderr.ends_with('\n'), "{stderr:?}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    for word in words {
-        assert!(stderr.contains(word), "{word:?} is not in {stderr:?}");
-    }
 }
 
 #[test]

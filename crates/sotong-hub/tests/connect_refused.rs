@@ -6,26 +6,12 @@ mod opposite;
 mod program;
 
 use std::net::TcpListener;
-use std::process::Output;
 use std::thread;
 
 use opposite::{Client, Opposite, run};
-use program::sotong;
+use program::{one_line, sotong};
 use serde_json::{Value, json};
 use sotong_hub::cli::Exit;
-
-/// Nothing on stdout, one line on stderr that has these words, and this exit code.
-#[track_caller]
-fn one_line(output: &Output, exit: Exit, words: &[&str]) {
-    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(i32::from(exit.code())), "{stderr}");
-    assert!(output.stdout.is_empty());
-    assert!(stderr.starts_with("sotong: ") && stderr.ends_with('\n'), "{stderr:?}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    for word in words {
-        assert!(stderr.contains(word), "{word:?} is not in {stderr:?}");
-    }
-}
 
 #[test]
 fn each_wrong_command_line_gets_one_line() {

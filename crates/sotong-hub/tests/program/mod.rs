@@ -5,10 +5,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use sotong_hub::cli::Exit;
 
 /// Long enough for a loaded machine. Only a test that fails waits for it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -18,6 +19,19 @@ pub(crate) fn sotong() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sotong"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// Nothing on stdout, one line on stderr that has these words, and this exit code.
+#[track_caller]
+pub(crate) fn one_line(output: &Output, exit: Exit, words: &[&str]) {
+    let stderr = str::from_utf8(&output.stderr).expect("lines are text");
+    assert_eq!(output.status.code(), Some(i32::from(exit.code())), "{stderr}");
+    assert!(output.stdout.is_empty());
+    assert!(stderr.starts_with("sotong: ") && stderr.ends_with('\n'), "{stderr:?}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "{word:?} is not in {stderr:?}");
+    }
 }
 
 /// A running server. Killed when dropped.
