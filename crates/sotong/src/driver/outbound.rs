@@ -326,8 +326,10 @@ impl News {
                 // Nobody may be waiting any more; that is fine.
                 let _ = done.send(());
             }
+            // One look at the clock: an earlier Ping never took less than a later one that the same Pong answers.
+            let now = Instant::now();
             for ping in self.answered {
-                let _ = ping.answered.send(ping.sent.elapsed());
+                let _ = ping.answered.send(now.duration_since(ping.sent));
             }
             drop((self.given_up, self.ended));
             for waiting in self.room.iter().chain(&self.over) {
