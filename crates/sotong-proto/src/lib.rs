@@ -59,6 +59,6 @@ pub use error::{Error, LimitError, ProtocolError, Timeout};
 pub use frame::HEADER_BYTES_MAX as FRAME_HEADER_BYTES_MAX;
 pub use mask::Seed;
 pub use message::{Message, MessageRef, Text};
-pub use outbox::{Cork, Outbox, Refused, Replies};
+pub use outbox::{Cork, Framed, Outbox, Refused, Replies};
 pub use side::Side;
 pub use time::Time;

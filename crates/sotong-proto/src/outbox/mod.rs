@@ -11,6 +11,7 @@
 //! several threads send: put it behind a lock, next to the driver's waker.
 
 mod cork;
+mod framed;
 mod queue;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 pub use cork::Cork;
+pub use framed::Framed;
 
 use crate::close::{Close, Initiator};
 use crate::config::Config;
@@ -31,6 +33,8 @@ use queue::Queue;
 ///
 /// Below it the copy is cheaper than one more slice in the vectored write.
 const BY_REFERENCE_BYTES_MIN: usize = 16 * 1024;
+/// The same for what is framed for many: there a copy costs memory in each connection that reads slowly, too.
+const FRAMED_BY_REFERENCE_BYTES_MIN: usize = 512;
 
 /// What a [`Connection`](crate::Connection) has to say while it reads, and when a timer fires.
 ///
@@ -156,12 +160,31 @@ impl Outbox {
         Ok(())
     }
 
+    /// Queues what was framed for many connections: from 512 bytes on by reference. For a server's outbox only.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_framed(&mut self, framed: &Framed) -> Result<(), Refused> {
+        debug_assert_eq!(self.side(), Side::Server, "a client masks each frame with a key of its own");
+        self.admit_frame(framed.len())?;
+        self.message_sent = true;
+        if framed.len() < FRAMED_BY_REFERENCE_BYTES_MIN {
+            self.queue.write(|out| out.extend_from_slice(framed.as_bytes()));
+        } else {
+            self.queue.push_shared_with_others(framed.shared_bytes());
+        }
+        Ok(())
+    }
+
     fn admit(&self, payload_length: usize) -> Result<(), Refused> {
+        self.admit_frame(frame::frame_length(payload_length, self.side()))
+    }
+
+    fn admit_frame(&self, more: usize) -> Result<(), Refused> {
         if self.sent_close.is_some() {
             return Err(Refused::Closed);
         }
         let waiting = self.queue.len();
-        let more = frame::frame_length(payload_length, self.side());
         if waiting != 0 && waiting.saturating_add(more) > self.config.outbox_bytes_max {
             return Err(Refused::Full);
         }
@@ -202,6 +225,12 @@ impl Outbox {
     /// How many bytes wait.
     pub fn len(&self) -> usize {
         self.queue.len()
+    }
+
+    /// How many of the bytes that wait are this outbox's own: all but those of [`Framed`] messages that wait by
+    /// reference, of which there is one copy for all who have yet to send it.
+    pub fn own_len(&self) -> usize {
+        self.queue.len() - self.queue.shared_with_others()
     }
 
     /// Whether nothing waits.

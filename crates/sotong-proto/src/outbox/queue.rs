@@ -15,14 +15,27 @@ pub(super) struct Queue {
     front: Vec<u8>,
     sent: usize,
     /// What comes after `front`; most connections never have any, so it is a pointer.
-    #[expect(clippy::box_collection, reason = "24 bytes less in every connection")]
-    rest: Option<Box<VecDeque<Segment>>>,
+    rest: Option<Box<Rest>>,
     length: usize,
+}
+
+#[derive(Default)]
+struct Rest {
+    segments: VecDeque<Segment>,
+    /// How many bytes of the segments are shared with other queues.
+    with_others: usize,
 }
 
 enum Segment {
     Run(Vec<u8>),
-    Shared(Bytes),
+    /// A payload of this queue, or what many send.
+    Shared(Bytes, Sharing),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    WithOthers,
 }
 
 impl Queue {
@@ -49,10 +62,11 @@ impl Queue {
             return &mut self.front;
         }
         let rest = self.rest.get_or_insert_default();
-        if !matches!(rest.back(), Some(Segment::Run(run)) if run.len() < RUN_BYTES_MAX) {
-            rest.push_back(Segment::Run(Vec::new()));
+        let segments = &mut rest.segments;
+        if !matches!(segments.back(), Some(Segment::Run(run)) if run.len() < RUN_BYTES_MAX) {
+            segments.push_back(Segment::Run(Vec::new()));
         }
-        match rest.back_mut() {
+        match segments.back_mut() {
             Some(Segment::Run(run)) => run,
             _ => unreachable!("the last segment is a run now"),
         }
@@ -60,7 +74,24 @@ impl Queue {
 
     pub(super) fn push_shared(&mut self, payload: Bytes) {
         self.length += payload.len();
-        self.rest.get_or_insert_default().push_back(Segment::Shared(payload));
+        self.rest.get_or_insert_default().segments.push_back(Segment::Shared(payload, Sharing::Alone));
+    }
+
+    /// The same, for bytes that other queues hold, too.
+    pub(super) fn push_shared_with_others(&mut self, frames: Bytes) {
+        self.length += frames.len();
+        let rest = self.rest.get_or_insert_default();
+        rest.with_others += frames.len();
+        if rest.segments.is_empty() {
+            // Of a large message to very many there is often just this one, and all of them hold one.
+            rest.segments.reserve_exact(1);
+        }
+        rest.segments.push_back(Segment::Shared(frames, Sharing::WithOthers));
+    }
+
+    /// How many of the bytes other queues may hold, too.
+    pub(super) fn shared_with_others(&self) -> usize {
+        self.rest.as_ref().map_or(0, |rest| rest.with_others)
     }
 
     /// Puts `bytes` before everything else.
@@ -72,15 +103,15 @@ impl Queue {
         let mut old = std::mem::replace(&mut self.front, bytes);
         old.drain(..std::mem::take(&mut self.sent));
         if !old.is_empty() {
-            self.rest.get_or_insert_default().push_front(Segment::Run(old));
+            self.rest.get_or_insert_default().segments.push_front(Segment::Run(old));
         }
     }
 
     pub(super) fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let front = Some(&self.front[self.sent..]).filter(|front| !front.is_empty());
-        let rest = self.rest.iter().flat_map(|rest| rest.iter()).map(|segment| match segment {
+        let rest = self.rest.iter().flat_map(|rest| rest.segments.iter()).map(|segment| match segment {
             Segment::Run(run) => &run[..],
-            Segment::Shared(payload) => &payload[..],
+            Segment::Shared(payload, _) => &payload[..],
         });
         let mut used = 0;
         for (slot, bytes) in slices.iter_mut().zip(front.into_iter().chain(rest)) {
@@ -102,21 +133,24 @@ impl Queue {
         count -= in_front;
         while self.sent == self.front.len() {
             let Some(rest) = &mut self.rest else { return };
-            match rest.front_mut() {
-                Some(Segment::Shared(payload)) => {
+            match rest.segments.front_mut() {
+                Some(Segment::Shared(payload, sharing)) => {
                     let in_payload = count.min(payload.len());
                     payload.advance(in_payload);
                     count -= in_payload;
+                    if *sharing == Sharing::WithOthers {
+                        rest.with_others -= in_payload;
+                    }
                     if payload.has_remaining() {
                         return;
                     }
-                    rest.pop_front();
+                    rest.segments.pop_front();
                 }
                 Some(Segment::Run(run)) => {
                     self.front = std::mem::take(run);
                     self.sent = count.min(self.front.len());
                     count -= self.sent;
-                    rest.pop_front();
+                    rest.segments.pop_front();
                 }
                 None => self.rest = None,
             }
@@ -133,6 +167,7 @@ mod tests {
     enum Step {
         Copy(usize),
         Share(usize),
+        ShareWithOthers(usize),
         Prepend(usize),
         Advance(usize),
     }
@@ -141,6 +176,7 @@ mod tests {
         let step = prop_oneof![
             (0..100_000usize).prop_map(Step::Copy),
             (0..3000usize).prop_map(Step::Share),
+            (0..3000usize).prop_map(Step::ShareWithOthers),
             (0..300usize).prop_map(Step::Prepend),
             (0..90_000usize).prop_map(Step::Advance),
         ];
@@ -173,6 +209,11 @@ mod tests {
                         queue.push_shared(Bytes::from(bytes.clone()));
                         model.extend(bytes);
                     }
+                    Step::ShareWithOthers(count) => {
+                        let bytes = fresh(count);
+                        queue.push_shared_with_others(Bytes::from(bytes.clone()));
+                        model.extend(bytes);
+                    }
                     Step::Prepend(count) => {
                         let bytes = fresh(count);
                         queue.prepend(bytes.clone());
@@ -186,6 +227,7 @@ mod tests {
                 }
                 prop_assert_eq!(queue.len(), model.len());
                 prop_assert_eq!(content(&queue), &model[..]);
+                prop_assert!(queue.shared_with_others() <= queue.len());
             }
             queue.advance(model.len());
             prop_assert!(queue.owns_nothing(), "an empty queue owns memory");
