@@ -67,6 +67,17 @@ impl Tally {
         let _ = bytes;
     }
 
+    /// So many more messages, with so many bytes in all.
+    #[inline]
+    pub(crate) fn count_many(&mut self, messages: u32, bytes: usize) {
+        #[cfg(feature = "metrics")]
+        {
+            self.messages = self.messages.saturating_add(messages);
+            self.bytes = self.bytes.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        }
+        let _ = (messages, bytes);
+    }
+
     /// So many more messages.
     #[inline]
     pub(crate) fn add(&mut self, more: Tally) {
@@ -148,6 +159,10 @@ mod told {
     const RATE_LIMITED: &str = "sotong_rate_limited_total";
     const CLOSED_FOR_MEMORY: &str = "sotong_closed_for_memory_total";
     const PANICS: &str = "sotong_handler_panics_total";
+    const PUBLISHED: &str = "sotong_published_total";
+    const DELIVERED: &str = "sotong_published_delivered_total";
+    const SKIPPED: &str = "sotong_published_skipped_total";
+    const CLOSED_AS_SLOW: &str = "sotong_closed_as_slow_total";
 
     /// Says once what each of them is.
     fn describe() {
@@ -166,6 +181,10 @@ mod told {
                 (RATE_LIMITED, Unit::Count, "What came too fast, by what (connections, messages)"),
                 (CLOSED_FOR_MEMORY, Unit::Count, "Connections closed because all together held too much"),
                 (PANICS, Unit::Count, "Handlers, callbacks and hooks that panicked"),
+                (PUBLISHED, Unit::Count, "Messages published to topics"),
+                (DELIVERED, Unit::Count, "Messages of topics accepted for subscribers, once for each"),
+                (SKIPPED, Unit::Count, "Messages of topics left out for subscribers that were behind"),
+                (CLOSED_AS_SLOW, Unit::Count, "Subscribers closed because they were too far behind"),
             ] {
                 describe_counter!(name, unit, text);
             }
@@ -224,6 +243,23 @@ mod told {
         counter!(PANICS).increment(1);
     }
 
+    pub(crate) fn published() {
+        describe();
+        counter!(PUBLISHED).increment(1);
+    }
+
+    pub(crate) fn delivered(messages: u64) {
+        counter!(DELIVERED).increment(messages);
+    }
+
+    pub(crate) fn skipped(messages: u64) {
+        counter!(SKIPPED).increment(messages);
+    }
+
+    pub(crate) fn closed_as_slow() {
+        counter!(CLOSED_AS_SLOW).increment(1);
+    }
+
     pub(crate) fn received(tally: Tally) {
         tell(tally, RECEIVED, RECEIVED_BYTES);
     }
@@ -250,8 +286,15 @@ mod told {
     pub(crate) fn dropped(_: Dropped) {}
     pub(crate) fn rate_limited_connection() {}
     pub(crate) fn panicked() {}
+    pub(crate) fn published() {}
+    pub(crate) fn delivered(_: u64) {}
+    pub(crate) fn skipped(_: u64) {}
+    pub(crate) fn closed_as_slow() {}
     pub(crate) fn received(_: Tally) {}
     pub(crate) fn sent(_: Tally) {}
 }
 
-pub(crate) use told::{closed, dropped, opened, panicked, rate_limited_connection, received, refused, sent};
+pub(crate) use told::{
+    closed, closed_as_slow, delivered, dropped, opened, panicked, published, rate_limited_connection,
+    received, refused, sent, skipped,
+};

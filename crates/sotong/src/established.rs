@@ -6,7 +6,6 @@ use sotong_proto::handshake::Request;
 use sotong_proto::{Closed, Config, MessageRef};
 
 use crate::carrier::Carrier;
-use crate::driver::budget::Budget;
 use crate::driver::clock::Clock;
 use crate::driver::inbox::{Inbox, InboxSink};
 use crate::driver::outbound::Over;
@@ -31,7 +30,6 @@ pub(crate) struct Established {
     pub(crate) early: Vec<u8>,
     pub(crate) config: Arc<Config>,
     pub(crate) clock: Arc<Clock>,
-    pub(crate) budget: Arc<Budget>,
     /// Counts the connection as alive.
     pub(crate) guard: Guard,
 }
@@ -50,11 +48,12 @@ impl Established {
     }
 
     fn start<S: Sink>(self, form: Form, sink: S) -> Sender {
-        let Established { carrier, role, request, peer, early, config, clock, budget, guard } = self;
+        let Established { carrier, role, request, peer, early, config, clock, guard } = self;
         let transport = Arc::new(Transport::from(carrier));
-        let direct = (form == Form::Pull && transport.is_shared()).then(|| transport.clone());
+        let direct = transport.is_shared().then(|| transport.clone());
         let side = role.side();
-        let socket = Sender::new(Shared::new(request, peer, config.clone(), form, role, direct, budget));
+        let socket =
+            Sender::new(Shared::new(request, peer, config.clone(), form, role, direct, clock.clone()));
         let mut driver = Driver::new(side, config, transport, socket.clone(), sink, clock, guard);
         let entered = socket.shared().enter_span();
         tracing::debug!(connection = socket.id(), "opened");

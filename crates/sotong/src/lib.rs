@@ -154,6 +154,7 @@
 //! | receive and send in a loop | [`WebSocket`] |
 //! | be called | [`Events`] |
 //! | send from anywhere | [`Sender`] |
+//! | say something to many | [`Topics`], [`Sender::subscribe`], [`Slow`] |
 //! | set limits and deadlines | [`Config`], [`Rate`], [`Server`], [`Sender::raise_limits`] |
 //! | carry WebSockets over something else than TCP | [`Server::bind_unix`], [`Handle::accept`], [`Carrier`], [`memory`] |
 //! | live inside axum or hyper | the modules `axum` and `upgrade`, with the feature of that name |
@@ -190,6 +191,7 @@ mod surroundings;
 mod sync;
 #[cfg(feature = "tls")]
 pub mod tls;
+mod topics;
 mod transport;
 #[cfg(feature = "hyper")]
 pub mod upgrade;
@@ -215,6 +217,7 @@ pub use sotong_proto::{
     Close, CloseCode, Closed, Config, Initiator, LimitError, Message, MessageRef, NonMinimalLengths,
     ProtocolError, Rate, Text, Timeout,
 };
+pub use topics::{Occupancy, Slow, SubscribeError, TopicStats, Topics};
 
 /// The README's snippets compile, with all features.
 #[cfg(all(doctest, feature = "axum"))]

@@ -12,6 +12,7 @@ use crate::driver::shared::Shared;
 use crate::error::{Error, SendError, TrySendError};
 use crate::outgoing::Outgoing;
 use crate::peer::Peer;
+use crate::topics::{SubscribeError, Topics};
 
 /// Sends on one connection. Clone it and hand it to whoever has something to say; a clone costs a counter.
 ///
@@ -87,6 +88,36 @@ impl Sender {
             room.await;
         }
         Ok(())
+    }
+
+    /// Subscribes the connection to a topic of its server: what is published there from now on is sent to it. False if it
+    /// is subscribed already. See [`Topics`](crate::Topics).
+    ///
+    /// It ends with the connection, or by [`unsubscribe`](Self::unsubscribe).
+    ///
+    /// # Errors
+    /// When the connection is closing or closed, has [too many](crate::Topics::with_subscriptions_max) subscriptions, or
+    /// is a client's; when the name is too long.
+    pub fn subscribe(&self, topic: &str) -> Result<bool, SubscribeError> {
+        let mailroom = self.shared.mailroom().ok_or(SubscribeError::NoTopics)?;
+        mailroom.subscribe(&self.shared, topic)
+    }
+
+    /// Ends a subscription. False if there was none. What was published before is still sent, unless the connection is
+    /// behind and the topic [leaves out](crate::Slow) what is old.
+    #[expect(clippy::must_use_candidate, reason = "not having been subscribed is fine")]
+    pub fn unsubscribe(&self, topic: &str) -> bool {
+        self.shared.mailroom().is_some_and(|mailroom| mailroom.unsubscribe(&self.shared, topic))
+    }
+
+    /// Publishes to everybody else who is subscribed to a topic of the server. Returns for how many it is.
+    ///
+    /// The connection itself need not be subscribed. To have it back, too, publish with the server's
+    /// [`Topics`](crate::Topics).
+    pub fn publish(&self, topic: &str, message: impl Outgoing) -> usize {
+        self.shared.mailroom().map_or(0, |mailroom| {
+            Topics::from(mailroom.registry().clone()).publish_except(topic, message, self)
+        })
     }
 
     /// Ready when everything that was accepted before is with the kernel.

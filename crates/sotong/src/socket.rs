@@ -22,6 +22,7 @@ use crate::handler;
 use crate::outgoing::Outgoing;
 use crate::outgoing::sealed::Carried;
 use crate::sender::Sender;
+use crate::topics::SubscribeError;
 
 /// A connection, for a task that receives and sends in a loop of its own.
 ///
@@ -155,6 +156,24 @@ impl WebSocket {
             return self.socket.shared().send_directly(carried);
         }
         self.socket.shared().try_send(carried)
+    }
+
+    /// Subscribes to a topic of the server. See [`Sender::subscribe`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn subscribe(&self, topic: &str) -> Result<bool, SubscribeError> {
+        self.socket.subscribe(topic)
+    }
+
+    /// Ends a subscription. See [`Sender::unsubscribe`].
+    pub fn unsubscribe(&self, topic: &str) -> bool {
+        self.socket.unsubscribe(topic)
+    }
+
+    /// Publishes to everybody else. See [`Sender::publish`].
+    pub fn publish(&self, topic: &str, message: impl Outgoing) -> usize {
+        self.socket.publish(topic, message)
     }
 
     /// A [`Sender`] for other tasks.

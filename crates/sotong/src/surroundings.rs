@@ -7,6 +7,7 @@ use tokio::runtime::{self, Handle};
 use crate::driver::budget::Budget;
 use crate::driver::clock::Clock;
 use crate::live::{Guard, Live};
+use crate::topics::Topics;
 
 /// How much they may hold together, as [`Server::with_buffered_bytes_max`](crate::Server::with_buffered_bytes_max)
 /// has it for a server's.
@@ -20,7 +21,6 @@ static ALIVE: OnceLock<Arc<Live>> = OnceLock::new();
 /// What a connection lives by.
 pub(crate) struct Surroundings {
     pub(crate) clock: Arc<Clock>,
-    pub(crate) budget: Arc<Budget>,
     pub(crate) guard: Guard,
 }
 
@@ -28,10 +28,10 @@ impl Surroundings {
     /// Those of the current runtime.
     pub(crate) fn current() -> Surroundings {
         let budget = BUDGET.get_or_init(|| Budget::new(BUFFERED_BYTES_MAX)).clone();
-        let clock = CLOCKS.current(&budget);
+        let clock = CLOCKS.current(&budget, None);
         let alive = ALIVE.get_or_init(Arc::default);
         let guard = alive.enter(usize::MAX).expect("there is no limit");
-        Surroundings { clock, budget, guard }
+        Surroundings { clock, guard }
     }
 }
 
@@ -44,13 +44,13 @@ impl Clocks {
     }
 
     /// That of the current runtime.
-    pub(crate) fn current(&self, budget: &Arc<Budget>) -> Arc<Clock> {
+    pub(crate) fn current(&self, budget: &Arc<Budget>, topics: Option<&Topics>) -> Arc<Clock> {
         let id = Handle::current().id();
         let mut clocks = self.lock();
         let running =
             clocks.iter().find(|(runtime, _)| *runtime == id).and_then(|(_, clock)| clock.upgrade());
         running.unwrap_or_else(|| {
-            let clock = Clock::start_and_keep(budget);
+            let clock = Clock::start_and_keep(budget, topics);
             clocks.retain(|(_, clock)| clock.strong_count() > 0);
             clocks.push((id, Arc::downgrade(&clock)));
             clock

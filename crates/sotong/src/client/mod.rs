@@ -389,7 +389,7 @@ impl Client {
         deadlines: &Deadlines,
     ) -> Result<Connected, ConnectError> {
         let settings = &*self.settings;
-        let Surroundings { clock, budget, guard } = Surroundings::current();
+        let Surroundings { clock, guard } = Surroundings::current();
         let nonce = random::bytes().map_err(ConnectError::Io)?;
         let handshake = ClientHandshake::new(self.request(endpoint)?, nonce, &settings.config, clock.now());
         let due = deadlines.step(ConnectStep::Handshake);
@@ -400,7 +400,7 @@ impl Client {
         let role = Role::client(response.clone()).map_err(ConnectError::Io)?;
         tracing::debug!(connection = peer.id, %peer, host = endpoint.authority, "connected");
         let config = settings.config.clone();
-        let established = Established { carrier, role, request, peer, early, config, clock, budget, guard };
+        let established = Established { carrier, role, request, peer, early, config, clock, guard };
         Ok(Connected { established, response })
     }
 

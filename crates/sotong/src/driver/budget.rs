@@ -73,10 +73,11 @@ impl Budget {
         }
     }
 
-    /// Whether a connection that holds this many steps is to close.
+    /// Whether a connection that holds so many steps is to close. They are counted only when some have to.
     #[inline]
-    pub(crate) fn demands(&self, steps: u32) -> bool {
-        steps as usize >= self.demanded.load(Ordering::Relaxed)
+    pub(crate) fn demands(&self, steps: impl FnOnce() -> u32) -> bool {
+        let demanded = self.demanded.load(Ordering::Relaxed);
+        demanded != usize::MAX && steps() as usize >= demanded
     }
 
     /// A connection closes to make room: counts it, and says why.

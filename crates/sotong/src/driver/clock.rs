@@ -3,17 +3,21 @@
 //! A connection has a deadline nearly always (its keep-alive) and nearly never reaches it. So deadlines live in a
 //! coarse [wheel](super::wheel) that costs a connection a few bytes, instead of a timer each.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use sotong_proto::Time;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::budget::Budget;
 use super::wheel::{Slot, Wheel};
+use crate::topics::Topics;
+use crate::topics::mailroom::Mailroom;
 
 /// The clock of one runtime: where the core's time comes from, and who wakes a driver when a deadline is due.
 ///
@@ -32,6 +36,8 @@ pub(crate) struct Clock {
     shutdown: OnceLock<Shutdown>,
     /// The server's, for the drivers that this clock serves.
     budget: Arc<Budget>,
+    /// Where publications come in for the connections of this runtime; only a server's have topics.
+    mailroom: Option<Arc<Mailroom>>,
 }
 
 /// A shutdown in progress: every connection closes at a moment of its own within the window.
@@ -41,16 +47,16 @@ struct Shutdown {
 }
 
 impl Clock {
-    /// Starts a clock; its task runs on the current runtime and ends with the clock.
-    pub(crate) fn start(budget: &Arc<Budget>) -> Arc<Clock> {
-        let clock = Clock::new(budget);
+    /// Starts the clock of a server's connections on the current runtime. Its tasks end with it.
+    pub(crate) fn start(budget: &Arc<Budget>, topics: &Topics) -> Arc<Clock> {
+        let clock = Clock::new(budget, Some(mailroom(topics)));
         tokio::spawn(turn(Arc::downgrade(&clock), clock.earlier.clone()));
         clock
     }
 
-    /// Starts a clock whose task keeps the budget, too, where no server does.
-    pub(crate) fn start_and_keep(budget: &Arc<Budget>) -> Arc<Clock> {
-        let clock = Clock::new(budget);
+    /// Starts a clock where no server keeps the budget: it does.
+    pub(crate) fn start_and_keep(budget: &Arc<Budget>, topics: Option<&Topics>) -> Arc<Clock> {
+        let clock = Clock::new(budget, topics.map(mailroom));
         let (turn, budget) = (turn(Arc::downgrade(&clock), clock.earlier.clone()), budget.clone());
         tokio::spawn(async move {
             tokio::select! {
@@ -61,7 +67,7 @@ impl Clock {
         clock
     }
 
-    pub(super) fn new(budget: &Arc<Budget>) -> Arc<Clock> {
+    pub(super) fn new(budget: &Arc<Budget>, mailroom: Option<Arc<Mailroom>>) -> Arc<Clock> {
         let clock = Arc::new(Clock {
             start: Instant::now(),
             // It may stand as much as a step behind already.
@@ -71,6 +77,7 @@ impl Clock {
             earlier: Arc::new(Notify::new()),
             shutdown: OnceLock::new(),
             budget: budget.clone(),
+            mailroom,
         });
         budget.add_clock(&clock);
         clock
@@ -123,6 +130,11 @@ impl Clock {
         armed
     }
 
+    #[inline]
+    pub(crate) fn mailroom(&self) -> Option<&Arc<Mailroom>> {
+        self.mailroom.as_ref()
+    }
+
     pub(crate) fn budget(&self) -> &Budget {
         &self.budget
     }
@@ -154,6 +166,18 @@ impl Drop for Clock {
     fn drop(&mut self) {
         self.earlier.notify_one();
     }
+}
+
+/// Starts the mailroom of the current runtime. Its task ends with it.
+fn mailroom(topics: &Topics) -> Arc<Mailroom> {
+    let has_one_thread = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
+    let mailroom = Mailroom::new(topics.registry().clone(), has_one_thread);
+    let weak = Arc::downgrade(&mailroom);
+    tokio::spawn(poll_fn(move |context| match weak.upgrade() {
+        Some(mailroom) => mailroom.poll_rounds(context),
+        None => Poll::Ready(()),
+    }));
+    mailroom
 }
 
 /// How far ahead of the system's clock tokio's may seem to be: far more than it ever is, unless a test has moved it.
@@ -246,7 +270,7 @@ mod tests {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             runtime.enable_all().start_paused(true);
             runtime.build().expect("a runtime").block_on(async {
-                let clock = Clock::start(&Budget::new(1 << 20));
+                let clock = Clock::start(&Budget::new(1 << 20), &Topics::new());
                 let slot = clock.slot();
                 let ring = Arc::new(Ring(Notify::new()));
                 for seconds in [0, 30, 45] {

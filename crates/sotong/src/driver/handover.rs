@@ -51,9 +51,9 @@ fn driver<S: Sink>(form: Form, sink: S, wire: &Wire) -> (Driver<S>, Sender) {
     let transport = Arc::new(Transport::Model(wire.clone()));
     let direct = (form == Form::Pull).then(|| transport.clone());
     let budget = Budget::new(1 << 30);
-    let clock = Clock::new(&budget);
+    let clock = Clock::new(&budget, None);
     let guard = Arc::new(Live::default()).enter(1).expect("it is the first");
-    let shared = Shared::new(request(), Peer::new(None), config(), form, Role::Server, direct, budget);
+    let shared = Shared::new(request(), Peer::new(None), config(), form, Role::Server, direct, clock.clone());
     let sender = Sender::new(shared);
     let mut driver = Driver::new(Side::Server, config(), transport, sender.clone(), sink, clock, guard);
     driver.open(Vec::new());

@@ -18,6 +18,7 @@ pub(crate) mod clock;
 #[cfg(all(test, sotong_shuttle))]
 mod handover;
 pub(crate) mod inbox;
+mod membership;
 pub(crate) mod outbound;
 pub(crate) mod random;
 pub(crate) mod shared;
@@ -157,7 +158,7 @@ impl<S: Sink> Driver<S> {
             // unless that read has changed something.
             if round == 0 || !self.is_plain() {
                 self.look_at_deadlines(now);
-                if self.clock.budget().demands(self.shared().held()) && self.give_way(unsent, now) {
+                if self.clock.budget().demands(|| self.shared().held()) && self.give_way(unsent, now) {
                     return Poll::Ready(End::Dropped);
                 }
                 match self.connection.carrier() {
@@ -226,6 +227,22 @@ impl<S: Sink> Driver<S> {
     /// Writes what is corked and what waits; returns how much still waits. If some does, the task is woken when
     /// there is room.
     fn write(&mut self, corked: &Corked<'_>, now: Time, context: &mut Context<'_>) -> io::Result<usize> {
+        loop {
+            let unsent = self.write_queued(corked, now, context)?;
+            if unsent > 0 || !self.shared().is_behind() {
+                return Ok(unsent);
+            }
+            // The peer has caught up with what was on its way to it.
+            self.shared().catch_up();
+        }
+    }
+
+    fn write_queued(
+        &mut self,
+        corked: &Corked<'_>,
+        now: Time,
+        context: &mut Context<'_>,
+    ) -> io::Result<usize> {
         let shared = self.socket.shared();
         let transport = &self.transport;
         let mut written = 0;

@@ -12,9 +12,11 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use super::membership::Membership;
 use super::turn;
 use crate::counts::Tally;
 use crate::outgoing::sealed::Carried;
+use crate::topics::registry::Topic;
 use crate::transport::Transport;
 
 /// The most [`Sender::ping`](crate::Sender::ping)s of one connection that may wait for their Pong.
@@ -30,12 +32,15 @@ pub(crate) struct Outbound {
     pub(super) sent: Tally,
     /// Wakes the driver. Gone when the driver is: it would keep the driver's task alive.
     pub(crate) driver: Option<Waker>,
-    /// For direct writes in pull form; gone when the connection is over.
+    /// For writes that are not the driver's: in pull form the reader's, in both those of what was published. Gone when
+    /// the connection is over.
     pub(crate) transport: Option<Arc<Transport>>,
     pub(crate) over: Option<Box<Over>>,
     pub(super) held: Option<Box<Held>>,
     /// New limits that the driver has not seen.
     pub(super) raised: Option<Arc<Config>>,
+    /// Its part in topics.
+    pub(super) membership: Option<Box<Membership>>,
     /// Who waits for what. Most connections have nobody.
     waiting: Option<Box<Waiting>>,
 }
@@ -85,6 +90,7 @@ impl Outbound {
             over: None,
             held: None,
             raised: None,
+            membership: None,
             waiting: None,
         }
     }
@@ -127,6 +133,9 @@ impl Outbound {
     /// Counts what has left. Returns who waits for that.
     pub(crate) fn left(&mut self, bytes: usize) -> News {
         let is_empty = self.outbox.is_empty();
+        if let Some(membership) = &mut self.membership {
+            membership.offered(is_empty);
+        }
         let Some(waiting) = &mut self.waiting else { return News::default() };
         for (remaining, _) in &mut waiting.flushes {
             *remaining = remaining.saturating_sub(bytes);
@@ -261,7 +270,12 @@ impl Outbound {
         self.held = None;
         self.raised = None;
         self.outbox.discard();
-        Ended { _driver: self.driver.take(), _transport: self.transport.take(), waiting: self.waiting.take() }
+        Ended {
+            _driver: self.driver.take(),
+            _transport: self.transport.take(),
+            waiting: self.waiting.take(),
+            topics: self.part_with_all(),
+        }
     }
 }
 
@@ -271,6 +285,8 @@ pub(crate) struct Ended {
     _driver: Option<Waker>,
     _transport: Option<Arc<Transport>>,
     waiting: Option<Box<Waiting>>,
+    /// What the connection was subscribed to.
+    pub(super) topics: Vec<Arc<Topic>>,
 }
 
 impl Ended {

@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use tracing::Span;
 use tracing::span::EnteredSpan;
 
-use super::budget::{Budget, STEP_BYTES};
+use super::budget::STEP_BYTES;
+use super::clock::Clock;
 use super::outbound::{Ended, Held, News, Outbound, Over};
 use super::random;
 use super::turn;
@@ -20,6 +21,9 @@ use crate::outgoing::sealed::Carried;
 use crate::peer::Peer;
 use crate::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
+use crate::topics::SubscribeError;
+use crate::topics::mailroom::{Accepted, Mailroom, Run};
+use crate::topics::registry::Topic;
 use crate::transport::Transport;
 
 /// Something waits in the outbox.
@@ -32,6 +36,10 @@ const FLUSHING: u8 = 4;
 const HELD: u8 = 8;
 /// There are new limits, which the driver has not seen.
 const RAISED: u8 = 16;
+/// Publications wait outside the outbox.
+const BEHIND: u8 = 32;
+/// It is subscribed to something. In itself that changes nothing about what may be corked.
+const MEMBER: u8 = 64;
 
 /// One allocation per connection, behind every `Sender`.
 pub(crate) struct Shared {
@@ -50,7 +58,7 @@ pub(crate) struct Shared {
     form: Form,
     outbox_bytes_max: AtomicUsize,
     pong_bytes_max: AtomicUsize,
-    budget: Arc<Budget>,
+    clock: Arc<Clock>,
     /// What the budget knows of: steps in the outbox, changed under the lock; and steps of what was received,
     /// changed by the driver.
     held_out: AtomicU32,
@@ -95,7 +103,7 @@ impl Shared {
         form: Form,
         role: Role,
         transport: Option<Arc<Transport>>,
-        budget: Arc<Budget>,
+        clock: Arc<Clock>,
     ) -> Arc<Shared> {
         // A client's frames are masked, each with a key of its own: that is the outbox's business, under the lock.
         let corks = form == Form::Events && role.side() == Side::Server;
@@ -122,7 +130,7 @@ impl Shared {
             span: (!span.is_disabled()).then(|| Box::new(span)),
             outbound: Mutex::new(outbound),
             flags: AtomicU8::new(0),
-            budget,
+            clock,
             held_out: AtomicU32::new(0),
             held_in: AtomicU32::new(0),
             corks,
@@ -189,7 +197,7 @@ impl Shared {
 
     /// Whether nothing waits, nobody has closed and nobody waits for a flush, seen without the lock.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.flags.load(Ordering::Acquire) == 0
+        self.flags.load(Ordering::Acquire) & !MEMBER == 0
     }
 
     /// Whether something waits in the outbox, seen without the lock.
@@ -201,9 +209,10 @@ impl Shared {
         self.flags.load(Ordering::Acquire) & CLOSING != 0
     }
 
-    /// How many steps of the budget it holds.
+    /// How many steps it holds, with what it shares with others: what a peer has not taken is what is held for it.
     pub(crate) fn held(&self) -> u32 {
-        self.held_out.load(Ordering::Relaxed).saturating_add(self.held_in.load(Ordering::Relaxed))
+        let out = self.lock().outbox.len() / STEP_BYTES;
+        u32::try_from(out).unwrap_or(u32::MAX).saturating_add(self.held_in.load(Ordering::Relaxed))
     }
 
     /// Tells the budget how much of what was received waits.
@@ -215,24 +224,27 @@ impl Shared {
         let (before, after) = (held.load(Ordering::Relaxed), (bytes / STEP_BYTES) as u32);
         if before != after {
             held.store(after, Ordering::Relaxed);
-            self.budget.change(before, after);
+            self.clock.budget().change(before, after);
         }
     }
 
     /// Makes the flags, and the budget, tell what is under the lock.
     pub(crate) fn publish(&self, outbound: &Outbound) {
-        self.hold(&self.held_out, outbound.outbox.len());
+        self.hold(&self.held_out, outbound.outbox.own_len());
         let queued = if outbound.outbox.is_empty() { 0 } else { QUEUED };
         let closing = if outbound.is_closing() { CLOSING } else { 0 };
         let flushing = if outbound.is_flush_awaited() { FLUSHING } else { 0 };
         let held = if outbound.held.is_some() { HELD } else { 0 };
         let raised = if outbound.raised.is_some() { RAISED } else { 0 };
-        self.flags.store(queued | closing | flushing | held | raised, Ordering::Release);
+        let behind = if outbound.has_lanes() { BEHIND } else { 0 };
+        let member = if outbound.membership.is_some() { MEMBER } else { 0 };
+        self.flags.store(queued | closing | flushing | held | raised | behind | member, Ordering::Release);
     }
 
     /// Queues or corks a message.
     #[inline]
     pub(crate) fn try_send(&self, message: &Carried<'_>) -> Result<(), Refused> {
+        self.after_published();
         if self.corks && self.is_quiet() {
             match turn::cork(self.address(), message.as_ref(), self.outbox_bytes_max()) {
                 Some(true) => return Ok(()),
@@ -296,6 +308,7 @@ impl Shared {
 
     /// Queues a Close; false if one was sent before, or the connection is over.
     pub(crate) fn close(&self, close: Close, first: Initiator) -> bool {
+        self.after_published();
         let mut outbound = self.lock();
         if outbound.is_closing() {
             return false;
@@ -371,6 +384,7 @@ impl Shared {
 
     /// Queues a message and writes all that waits at once, from the caller's thread. Pull form only.
     pub(crate) fn send_directly(&self, message: &Carried<'_>) -> Result<(), Refused> {
+        self.after_published();
         let mut outbound = self.lock();
         outbound.push(message)?;
         let news = self.write_out(&mut outbound);
@@ -388,6 +402,7 @@ impl Shared {
 
     /// Where the news will come that all that is accepted now is with the kernel.
     pub(crate) fn flush(&self) -> Option<oneshot::Receiver<()>> {
+        self.after_published();
         let mut news = News::default();
         let mut outbound = self.lock();
         let flushed = outbound.flush(&mut news)?;
@@ -421,6 +436,7 @@ impl Shared {
 
     /// Queues the message if there is room for it; otherwise returns where to wait for some.
     pub(crate) fn send_or_wait(&self, message: &Carried<'_>) -> Result<Option<OwnedNotified>, crate::Error> {
+        self.after_published();
         let mut outbound = self.lock();
         match outbound.push(message) {
             Ok(()) => {
@@ -449,6 +465,7 @@ impl Shared {
 
     /// Queues a message for which [`poll_room`](Self::poll_room) has promised room.
     pub(crate) fn send_promised(&self, message: &Carried<'_>) -> Result<(), crate::Error> {
+        self.after_published();
         let mut outbound = self.lock();
         if outbound.is_closing() {
             return Err(outbound.end_so_far());
@@ -490,6 +507,114 @@ impl Shared {
         outbound.left(written)
     }
 
+    /// If the connection is subscribed to something: has what was published before come before what is sent now.
+    #[inline]
+    fn after_published(&self) {
+        if self.flags.load(Ordering::Acquire) & MEMBER != 0
+            && let Some(mailroom) = self.clock.mailroom()
+        {
+            mailroom.deliver_first();
+        }
+    }
+
+    /// Where its worker has publications come in; `None` for a client's connection.
+    pub(crate) fn mailroom(&self) -> Option<&Arc<Mailroom>> {
+        self.clock.mailroom()
+    }
+
+    /// Makes the connection a member of a topic, by `enter`; `None` if it is one already. For the mailroom.
+    pub(crate) fn join(
+        &self,
+        name: &str,
+        max: usize,
+        enter: impl FnOnce() -> Arc<Topic>,
+    ) -> Result<Option<Arc<Topic>>, SubscribeError> {
+        let mut outbound = self.lock();
+        if outbound.is_closing() {
+            return Err(SubscribeError::Closed);
+        }
+        let topic = outbound.join(name, max, enter).map_err(|max| SubscribeError::TooMany { max });
+        self.publish(&outbound);
+        topic
+    }
+
+    /// Ends a membership. For the mailroom.
+    pub(crate) fn part(&self, name: &str) -> Option<Arc<Topic>> {
+        let mut outbound = self.lock();
+        let topic = outbound.part(name);
+        self.publish(&outbound);
+        topic
+    }
+
+    pub(crate) fn is_member_of(&self, name: &str) -> bool {
+        self.lock().is_member_of(name)
+    }
+
+    /// Takes what was published; [`write_published`](Self::write_published) has to follow if that is due.
+    pub(crate) fn accept(&self, run: &Run<'_>) -> Accepted {
+        let mut outbound = self.lock();
+        if outbound.is_closing() {
+            return Accepted { messages: 0, is_due: false, closed_as_slow: false };
+        }
+        let driver_knows = self.flags.load(Ordering::Relaxed) & (QUEUED | BEHIND) != 0;
+        let accepted = outbound.accept(run, self.address(), self.outbox_bytes_max());
+        self.publish(&outbound);
+        let sent = outbound.sent.take_due();
+        drop(outbound);
+        counts::sent(sent);
+        Accepted { is_due: accepted.closed_as_slow || !driver_knows && accepted.messages > 0, ..accepted }
+    }
+
+    /// Writes what was published, at once if this is the thread of all drivers that might write, too; otherwise its
+    /// driver does.
+    pub(crate) fn write_published(&self, is_on_the_one_thread: bool) {
+        let mut outbound = self.lock();
+        if outbound.is_closing() {
+            // The driver has to see to the end.
+            let news = outbound.take_waiting_for_room();
+            wake_driver(outbound);
+            return news.tell();
+        }
+        if outbound.outbox.is_empty() {
+            return;
+        }
+        if !is_on_the_one_thread || !turn::is_nobodys() {
+            return wake_driver(outbound);
+        }
+        let news = self.write_out(&mut outbound);
+        self.publish(&outbound);
+        if outbound.outbox.is_empty() && !outbound.has_lanes() {
+            drop(outbound);
+        } else {
+            wake_driver(outbound);
+        }
+        news.tell();
+    }
+
+    /// Whether publications wait outside the outbox, seen without the lock.
+    #[inline]
+    pub(crate) fn is_behind(&self) -> bool {
+        self.flags.load(Ordering::Acquire) & BEHIND != 0
+    }
+
+    /// Puts publications that wait into the outbox, which is empty. In the driver's turn only.
+    pub(crate) fn catch_up(&self) {
+        let lanes = self.lock().take_lanes();
+        // The user's code, so not under the lock. Whatever is published meanwhile waits behind these.
+        let lanes = lanes
+            .into_iter()
+            .map(|lane| {
+                let notice = lane.notice();
+                (lane, notice)
+            })
+            .collect();
+        let mut outbound = self.lock();
+        if outbound.over.is_none() {
+            outbound.refill(lanes);
+        }
+        self.publish(&outbound);
+    }
+
     /// The end: marks the connection as over. Returns who is to be told, when nothing counts it any more.
     pub(crate) fn finish(&self, over: Over) -> Ended {
         let mut outbound = self.lock();
@@ -497,6 +622,11 @@ impl Shared {
         self.publish(&outbound);
         drop(outbound);
         self.hold_in(0);
+        if let Some(mailroom) = self.clock.mailroom()
+            && !ended.topics.is_empty()
+        {
+            mailroom.leave(self, &ended.topics);
+        }
         ended
     }
 }

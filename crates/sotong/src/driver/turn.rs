@@ -122,6 +122,11 @@ pub(crate) fn is_turn_of(connection: usize) -> bool {
     TURN.try_with(|turn| turn.connection.get() == connection).unwrap_or(false)
 }
 
+/// Whether no driver has its turn on this thread.
+pub(crate) fn is_nobodys() -> bool {
+    is_turn_of(0)
+}
+
 /// Runs what is no part of the turn. A waker may run anything at once, also a task that sends: that is to be queued
 /// and to wake the driver, whose turn may be past its last write.
 pub(crate) fn outside(run: impl FnOnce()) {

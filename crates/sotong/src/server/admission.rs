@@ -179,7 +179,6 @@ impl Admission {
             early: accepted.early,
             config: self.settings.config.clone(),
             clock,
-            budget: self.budget.clone(),
             guard,
         };
         start(established, self.handlers.clone());

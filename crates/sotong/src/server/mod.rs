@@ -39,6 +39,7 @@ use crate::handler::Outcome;
 use crate::socket::WebSocket;
 #[cfg(feature = "tls")]
 use crate::tls::ServerTls;
+use crate::topics::Topics;
 use listen::Listener;
 pub use proxies::{ForwardedHeader, ProxyError};
 pub use proxy_protocol::ProxyProtocol;
@@ -344,6 +345,21 @@ impl Server {
     pub fn with_buffered_bytes_max(mut self, buffered_bytes_max: usize) -> Self {
         self.settings.buffered_bytes_max = buffered_bytes_max;
         self
+    }
+
+    /// The topics that connections of this server subscribe to. Default: topics of its own, whose slow subscribers are
+    /// closed.
+    ///
+    /// Several servers may share them.
+    #[must_use]
+    pub fn with_topics(mut self, topics: Topics) -> Self {
+        self.settings.topics = topics;
+        self
+    }
+
+    /// The topics that connections of this server subscribe to, for whoever publishes.
+    pub fn topics(&self) -> Topics {
+        self.settings.topics.clone()
     }
 
     /// Sees each request for a WebSocket, after the checks above, and accepts or refuses it: with a sub-protocol

@@ -21,6 +21,7 @@ use crate::driver::budget::Budget;
 use crate::driver::clock::Clock;
 use crate::live::Live;
 use crate::peer::Peer;
+use crate::topics::Topics;
 
 /// Over how long the closes of a graceful shutdown are spread by default.
 const SHUTDOWN_WINDOW: Duration = Duration::from_secs(1);
@@ -78,7 +79,12 @@ impl Serve {
     pub(super) fn new(server: Server, launch: impl Launch) -> Self {
         let (streams, handed) = mpsc::unbounded_channel();
         let budget = Budget::new(server.settings.buffered_bytes_max);
-        let handle = Handle { streams, connections: Arc::new(Live::default()), budget };
+        let handle = Handle {
+            streams,
+            connections: Arc::new(Live::default()),
+            budget,
+            topics: server.settings.topics.clone(),
+        };
         Serve {
             server,
             launch: Box::new(launch),
@@ -181,7 +187,7 @@ impl Serve {
             shutdown,
         });
         let destination = match threads {
-            0 => Destination::Here(Clock::start(&admission.budget)),
+            0 => Destination::Here(Clock::start(&admission.budget, &admission.settings.topics)),
             threads => Destination::Workers(Workers::start(threads, &admission)?),
         };
         let mut at_work = StopWhenDropped(Some(destination));
@@ -321,6 +327,7 @@ pub struct Handle {
     streams: mpsc::UnboundedSender<Incoming>,
     connections: Arc<Live>,
     budget: Arc<Budget>,
+    topics: Topics,
 }
 
 /// What a server holds now, and what it has had to do.
@@ -357,6 +364,11 @@ impl Handle {
     /// What the server holds now.
     pub fn stats(&self) -> Stats {
         Stats::of(&self.connections, &self.budget)
+    }
+
+    /// The server's topics, to publish from outside any connection.
+    pub fn topics(&self) -> &Topics {
+        &self.topics
     }
 
     /// Takes a connection through its handshake and serves it: TCP, a unix socket, or any [`Carrier`]. `read` are the

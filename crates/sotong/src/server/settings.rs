@@ -12,6 +12,7 @@ use super::clients::ClientSettings;
 use super::proxies::Claims;
 use super::secure::Secure;
 use crate::carrier::Carrier;
+use crate::topics::Topics;
 
 type Hook = dyn Fn(&Request) -> Result<Accept, Refusal> + Send + Sync;
 type Pages =
@@ -28,6 +29,7 @@ pub(super) struct Settings {
     pub(super) hook: Option<Arc<Hook>>,
     pub(super) pages: Option<Arc<Pages>>,
     pub(super) secure: Secure,
+    pub(super) topics: Topics,
 }
 
 impl Default for Settings {
@@ -43,6 +45,7 @@ impl Default for Settings {
             hook: None,
             pages: None,
             secure: Secure::default(),
+            topics: Topics::new(),
         }
     }
 }

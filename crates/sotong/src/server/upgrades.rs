@@ -27,6 +27,7 @@ use crate::live::Guard;
 use crate::peer::Peer;
 use crate::socket::WebSocket;
 use crate::surroundings::Clocks;
+use crate::topics::Topics;
 
 /// The WebSockets of a program whose HTTP server is somebody else's: what they must observe, how many there are, and how
 /// they end.
@@ -83,6 +84,11 @@ impl Upgrades {
     /// The limits of each connection, and of a request.
     pub(crate) fn config(&self) -> &Config {
         &self.0.admission.settings.config
+    }
+
+    /// Their topics: those of [`Server::with_topics`](crate::Server::with_topics).
+    pub fn topics(&self) -> Topics {
+        self.0.admission.settings.topics.clone()
     }
 
     /// What they hold now, all together.
@@ -217,14 +223,13 @@ impl Pending {
         if peer.addr.is_none() {
             peer.addr = carrier.peer_addr()?;
         }
-        let clock = clocks.current(&admission.budget);
+        let clock = clocks.current(&admission.budget, Some(&admission.settings.topics));
         // Looked at once more: a shutdown closes what has a clock by then.
         if upgrades.is_shutting_down() {
             return Err(over());
         }
         drop(under_way);
-        let budget = admission.budget.clone();
-        Ok(Established { carrier, role: Role::Server, request, peer, early, config, clock, budget, guard })
+        Ok(Established { carrier, role: Role::Server, request, peer, early, config, clock, guard })
     }
 
     /// Starts the connection in pull form with its handler, in tasks of their own, when it is there.

@@ -89,7 +89,7 @@ impl Worker {
         let (stop, stopping) = oneshot::channel();
         let (end, ended) = oneshot::channel::<()>();
         let work = async move {
-            let clock = Clock::start(&admission.budget);
+            let clock = Clock::start(&admission.budget, &admission.settings.topics);
             while let Some((parked, peer, read, handshake)) = arrivals.recv().await {
                 match parked.resume() {
                     Ok(carrier) => {

@@ -1,0 +1,217 @@
+//! What a connection is subscribed to, and what waits for it there while it is behind.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use sotong_proto::{Framed, Initiator, Message, Refused, Replies};
+
+use super::outbound::Outbound;
+use crate::topics::mailroom::{Accepted, Run};
+use crate::topics::registry::Topic;
+
+/// How much of what waits is put into an empty outbox at a time, in bytes. What is there cannot be left out any more.
+const REFILL_BYTES: usize = 64 * 1024;
+
+/// The part that a connection has in topics. Most have none.
+#[derive(Default)]
+pub(super) struct Membership {
+    topics: Vec<Arc<Topic>>,
+    /// What waits of topics that leave out what is old, one for each; those that wait longest first.
+    lanes: VecDeque<Lane>,
+    /// Whether the carrier did not take all at the last try.
+    is_behind: bool,
+}
+
+/// What waits of one topic.
+pub(super) struct Lane {
+    topic: Arc<Topic>,
+    waiting: VecDeque<Framed>,
+    /// How many were left out before the first that waits, and not told.
+    skipped: u64,
+}
+
+impl Membership {
+    fn find(&self, name: &str) -> Option<usize> {
+        self.topics.iter().position(|topic| topic.name() == name)
+    }
+
+    /// The carrier was offered what waits.
+    pub(super) fn offered(&mut self, is_empty: bool) {
+        self.is_behind = !is_empty;
+    }
+
+    /// Keeps a publication until the carrier takes what is before it; leaves out what is too old. Returns how many that
+    /// were.
+    fn keep(&mut self, topic: &Arc<Topic>, framed: &Framed, waiting_max: usize, bytes_max: usize) -> u64 {
+        let known = self.lanes.iter().position(|lane| Arc::ptr_eq(&lane.topic, topic));
+        let at = known.unwrap_or_else(|| {
+            self.lanes.push_back(Lane { topic: topic.clone(), waiting: VecDeque::new(), skipped: 0 });
+            self.lanes.len() - 1
+        });
+        let lane = &mut self.lanes[at];
+        lane.waiting.push_back(framed.clone());
+        let mut bytes: usize = lane.waiting.iter().map(Framed::len).sum();
+        let mut skipped = 0;
+        while lane.waiting.len() > 1 && (lane.waiting.len() > waiting_max || bytes > bytes_max) {
+            bytes -= lane.waiting.pop_front().map_or(0, |oldest| oldest.len());
+            skipped += 1;
+        }
+        lane.skipped += skipped;
+        skipped
+    }
+}
+
+impl Outbound {
+    /// Makes the connection a member; `None` if it is one already, the error if it has too many.
+    pub(super) fn join(
+        &mut self,
+        name: &str,
+        max: usize,
+        enter: impl FnOnce() -> Arc<Topic>,
+    ) -> Result<Option<Arc<Topic>>, usize> {
+        let membership = self.membership.get_or_insert_default();
+        if membership.find(name).is_some() {
+            return Ok(None);
+        }
+        if membership.topics.len() >= max {
+            return Err(max);
+        }
+        let topic = enter();
+        membership.topics.push(topic.clone());
+        Ok(Some(topic))
+    }
+
+    /// Ends it. What waits of the topic goes with it.
+    pub(super) fn part(&mut self, name: &str) -> Option<Arc<Topic>> {
+        let membership = self.membership.as_mut()?;
+        let topic = membership.topics.swap_remove(membership.find(name)?);
+        membership.lanes.retain(|lane| !Arc::ptr_eq(&lane.topic, &topic));
+        if membership.topics.is_empty() {
+            self.membership = None;
+        }
+        Some(topic)
+    }
+
+    pub(super) fn is_member_of(&self, name: &str) -> bool {
+        self.membership.as_ref().is_some_and(|membership| membership.find(name).is_some())
+    }
+
+    /// Whether publications wait for the carrier, outside the outbox.
+    pub(super) fn has_lanes(&self) -> bool {
+        self.membership.as_ref().is_some_and(|membership| !membership.lanes.is_empty())
+    }
+
+    /// The end: what it was subscribed to.
+    pub(super) fn part_with_all(&mut self) -> Vec<Arc<Topic>> {
+        self.membership.take().map(|membership| membership.topics).unwrap_or_default()
+    }
+
+    /// Takes publications.
+    pub(super) fn accept(&mut self, run: &Run<'_>, address: usize, bytes_max: usize) -> Accepted {
+        let mut accepted = Accepted { messages: 0, is_due: false, closed_as_slow: false };
+        let is_behind = self.membership.as_ref().is_some_and(|membership| membership.is_behind);
+        match (run.topic.waiting_max(), run.joined(address)) {
+            (None, Some(all)) => self.accept_or_close(all, run.topic, &mut accepted),
+            (None, None) => {
+                for each in run.each(address) {
+                    self.accept_or_close(each, run.topic, &mut accepted);
+                }
+            }
+            (Some(_), Some(all)) if !is_behind && self.push_framed(all).is_ok() => {
+                accepted.messages = all.messages().into();
+            }
+            (Some(waiting_max), _) => {
+                for each in run.each(address) {
+                    accepted.messages += 1;
+                    let has_room = !is_behind && !self.has_lanes() && self.push_framed(each).is_ok();
+                    if let Some(membership) = &mut self.membership
+                        && !has_room
+                    {
+                        let skipped = membership.keep(run.topic, each, waiting_max, bytes_max);
+                        if skipped > 0 {
+                            run.topic.registry().skipped(skipped);
+                        }
+                    }
+                }
+            }
+        }
+        accepted
+    }
+
+    fn accept_or_close(&mut self, framed: &Framed, topic: &Topic, accepted: &mut Accepted) {
+        match self.push_framed(framed) {
+            Ok(()) => accepted.messages += u64::from(framed.messages()),
+            Err(Refused::Full) => {
+                self.outbox.close(topic.close(), Initiator::Local);
+                accepted.closed_as_slow = true;
+            }
+            // Just now, by the one before.
+            Err(Refused::Closed) => {}
+        }
+    }
+
+    fn push_framed(&mut self, framed: &Framed) -> Result<(), Refused> {
+        self.outbox.send_framed(framed)?;
+        self.sent.count_many(framed.messages(), framed.payload_bytes());
+        Ok(())
+    }
+
+    /// What waits outside the outbox, to be put into it by [`refill`](Self::refill).
+    pub(super) fn take_lanes(&mut self) -> VecDeque<Lane> {
+        self.membership.as_mut().map(|membership| std::mem::take(&mut membership.lanes)).unwrap_or_default()
+    }
+
+    /// Puts what waited into the outbox, as far as it is good to; each topic's after what is said about those that were
+    /// left out.
+    pub(super) fn refill(&mut self, lanes: VecDeque<(Lane, Option<Message>)>) {
+        let mut rest = VecDeque::new();
+        for (mut lane, notice) in lanes {
+            if self.outbox.len() >= REFILL_BYTES {
+                rest.push_back(lane);
+                continue;
+            }
+            if let Some(notice) = &notice {
+                self.outbox.send_regardless(notice.as_ref());
+                self.sent.count(notice.len());
+            }
+            lane.skipped = 0;
+            while let Some(framed) = lane.waiting.front() {
+                if self.push_framed(framed).is_err() {
+                    break;
+                }
+                lane.waiting.pop_front();
+            }
+            if !lane.waiting.is_empty() {
+                rest.push_back(lane);
+            }
+        }
+        let Some(membership) = &mut self.membership else { return };
+        // What has come meanwhile came later.
+        for newer in std::mem::take(&mut membership.lanes) {
+            match rest.iter_mut().find(|lane| Arc::ptr_eq(&lane.topic, &newer.topic)) {
+                Some(lane) => {
+                    let gap = newer.skipped;
+                    // A gap is told of before what comes after it, so what is older than the gap is part of it.
+                    if gap > 0 {
+                        let dropped = lane.waiting.len() as u64;
+                        lane.topic.registry().skipped(dropped);
+                        lane.skipped += dropped + gap;
+                        lane.waiting.clear();
+                    }
+                    lane.waiting.extend(newer.waiting);
+                }
+                None => rest.push_back(newer),
+            }
+        }
+        // Of topics that it has left meanwhile nothing more is wanted.
+        rest.retain(|lane| membership.topics.iter().any(|topic| Arc::ptr_eq(topic, &lane.topic)));
+        membership.lanes = rest;
+    }
+}
+
+impl Lane {
+    /// What is to be said about the publications that were left out before the first that waits.
+    pub(super) fn notice(&self) -> Option<Message> {
+        if self.skipped == 0 { None } else { self.topic.notice(self.skipped) }
+    }
+}
