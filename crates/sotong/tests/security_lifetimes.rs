@@ -188,7 +188,7 @@ async fn a_hundred_thousand_lives_of_every_kind_leave_nothing_behind() {
         until("connections", 0, || handle.stats().connections).await;
         until("values of handlers", 0, || alive.load(Ordering::Relaxed)).await;
         until("bytes that are held", 0, || handle.stats().buffered_bytes).await;
-        until("tasks (the server's and its clock's)", tasks_before + 2, tasks).await;
+        until("tasks (the server's, its clock's and its mailroom's)", tasks_before + 3, tasks).await;
         assert_eq!(closed.load(Ordering::Relaxed), LIVES / 16 * 3, "each close was told once");
         running.abort();
         let _ = running.await;
