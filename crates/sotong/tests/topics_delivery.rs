@@ -163,7 +163,7 @@ async fn a_topic_lives_while_it_has_subscribers_and_the_hook_hears_of_it() {
     let topics = Topics::new().with_hook({
         let heard = heard.clone();
         move |name, occupancy| {
-            heard.lock().unwrap().push((name.to_owned(), occupancy));
+            heard.lock().expect("nobody panicked").push((name.to_owned(), occupancy));
             let _ = told.send(());
         }
     });
@@ -184,6 +184,6 @@ async fn a_topic_lives_while_it_has_subscribers_and_the_hook_hears_of_it() {
         soon(tell.recv()).await.expect("the hook is called");
     }
     let room = |occupancy| ("room".to_owned(), occupancy);
-    assert_eq!(*heard.lock().unwrap(), [room(Occupancy::Populated), room(Occupancy::Empty)]);
+    assert_eq!(*heard.lock().expect("nobody panicked"), [room(Occupancy::Populated), room(Occupancy::Empty)]);
     assert_eq!((topics.len(), topics.subscribers("room")), (0, 0));
 }

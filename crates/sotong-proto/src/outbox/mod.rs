@@ -176,6 +176,17 @@ impl Outbox {
         Ok(())
     }
 
+    /// A message went to the carrier without a stay in this outbox, which was empty: `written` bytes of it did. The rest
+    /// is queued.
+    pub fn sent_past(&mut self, framed: &Framed, written: usize) {
+        debug_assert!(self.is_empty() && self.sent_close.is_none(), "others are first");
+        self.message_sent = true;
+        if written < framed.len() {
+            self.queue.push_shared_with_others(framed.shared_bytes());
+            self.queue.advance(written);
+        }
+    }
+
     fn admit(&self, payload_length: usize) -> Result<(), Refused> {
         self.admit_frame(frame::frame_length(payload_length, self.side()))
     }

@@ -150,6 +150,15 @@ impl Outbound {
         }
     }
 
+    /// A publication was written past the empty outbox, in part or whole.
+    pub(super) fn went_past(&mut self, framed: &Framed, written: usize) {
+        self.outbox.sent_past(framed, written);
+        self.sent.count_many(framed.messages(), framed.payload_bytes());
+        if let Some(membership) = &mut self.membership {
+            membership.offered(written == framed.len());
+        }
+    }
+
     fn push_framed(&mut self, framed: &Framed) -> Result<(), Refused> {
         self.outbox.send_framed(framed)?;
         self.sent.count_many(framed.messages(), framed.payload_bytes());

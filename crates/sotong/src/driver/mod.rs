@@ -22,7 +22,7 @@ mod membership;
 pub(crate) mod outbound;
 pub(crate) mod random;
 pub(crate) mod shared;
-mod turn;
+pub(crate) mod turn;
 mod wheel;
 
 use std::io::{self, IoSlice};

@@ -1,5 +1,6 @@
 //! What a connection's driver shares with its senders.
 
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -548,6 +549,28 @@ impl Shared {
 
     pub(crate) fn is_member_of(&self, name: &str) -> bool {
         self.lock().is_member_of(name)
+    }
+
+    /// Writes what was published at once, on the thread of all drivers, where nothing else waits. What the carrier does not
+    /// take is queued. `None`: [`accept`](Self::accept) has to.
+    pub(crate) fn accept_directly(&self, run: &Run<'_>) -> Option<Accepted> {
+        let framed = run.joined(self.address())?;
+        let mut outbound = self.lock();
+        if !self.is_quiet() {
+            return None;
+        }
+        let result = outbound.transport.as_ref()?.try_write(&[IoSlice::new(framed.as_bytes())]);
+        // An error is the driver's to find: what is left makes it try.
+        let written = result.unwrap_or(0);
+        outbound.went_past(framed, written);
+        let is_due = written < framed.len();
+        if is_due {
+            self.publish(&outbound);
+        }
+        let sent = outbound.sent.take_due();
+        drop(outbound);
+        counts::sent(sent);
+        Some(Accepted { messages: framed.messages().into(), is_due, closed_as_slow: false })
     }
 
     /// Takes what was published; [`write_published`](Self::write_published) has to follow if that is due.

@@ -18,6 +18,7 @@ use sotong_proto::Framed;
 use super::registry::{Registry, Topic};
 use super::{SubscribeError, TOPIC_BYTES_MAX};
 use crate::driver::shared::Shared;
+use crate::driver::turn;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -54,10 +55,27 @@ pub(super) struct Mail {
 /// The subscribers of one worker.
 #[derive(Default)]
 struct Members {
-    /// By the address of the topic, and of the subscriber.
-    topics: HashMap<usize, HashMap<usize, Arc<Shared>>>,
+    /// By the address of the topic.
+    topics: HashMap<usize, Subscribers>,
     /// Who has something to write that its driver does not know of.
     due: VecDeque<Arc<Shared>>,
+    underway: Option<Underway>,
+}
+
+/// The subscribers of one topic.
+#[derive(Default)]
+struct Subscribers {
+    list: Vec<Arc<Shared>>,
+    /// Where in the list each is, by its address.
+    places: HashMap<usize, usize>,
+}
+
+/// A run that a part of its subscribers has.
+struct Underway {
+    mail: Vec<Mail>,
+    joined: Framed,
+    /// Whose turn it is.
+    next: usize,
 }
 
 /// Publications of one topic, one after the other.
@@ -65,7 +83,7 @@ pub(crate) struct Run<'a> {
     pub(crate) topic: &'a Arc<Topic>,
     mail: &'a [Mail],
     /// All of them, for those who get all.
-    joined: Framed,
+    joined: &'a Framed,
 }
 
 /// What became of a run at a subscriber.
@@ -75,6 +93,16 @@ pub(crate) struct Accepted {
     /// Whether something is to be written that the driver does not know of.
     pub(crate) is_due: bool,
     pub(crate) closed_as_slow: bool,
+}
+
+impl Accepted {
+    /// Remembers who has something to write. Returns how many messages are on their way.
+    fn note(self, subscriber: &Arc<Shared>, due: &mut VecDeque<Arc<Shared>>) -> u64 {
+        if self.is_due {
+            due.push_back(subscriber.clone());
+        }
+        self.messages
+    }
 }
 
 fn address(topic: &Arc<Topic>) -> usize {
@@ -135,29 +163,30 @@ impl Mailroom {
 
     /// Brings what was published to its subscribers' outboxes.
     fn deliver(&self, members: &mut Members) {
+        if let Some(underway) = members.underway.take() {
+            self.deliver_run(members, &underway.run(), underway.next);
+            self.keep_room(underway.mail);
+        }
         let mail = std::mem::take(&mut *self.mail());
         let mut rest = &mail[..];
-        while let [first, ..] = rest {
-            let mut bytes = 0;
-            let length = rest
-                .iter()
-                .take_while(|each| {
-                    bytes += each.framed.len();
-                    Arc::ptr_eq(&each.topic, &first.topic) && bytes <= RUN_BYTES_MAX
-                })
-                .count();
-            let (run, after) = rest.split_at(length.max(1));
+        while !rest.is_empty() {
+            let (run, after) = rest.split_at(first_run(rest));
+            self.deliver_run(members, &Run::new(run, &join(run)), 0);
             rest = after;
-            self.deliver_run(members, &Run::new(run));
         }
+        self.keep_room(mail);
+    }
+
+    /// All of this mail is delivered.
+    fn keep_room(&self, delivered: Vec<Mail>) {
+        let mut room = delivered;
+        // Outside the lock: the last that is held of a topic may be here.
+        room.clear();
+        room.shrink_to(MAIL_KEPT);
         let mut more = self.mail();
         if more.is_empty() {
             // Only now: who sees that there is none may rely on all being where it belongs.
             self.has_mail.store(false, Ordering::Release);
-            // What it has grown to is good for the next time, unless that was exceptional.
-            let mut room = mail;
-            room.clear();
-            room.shrink_to(MAIL_KEPT);
             *more = room;
         } else {
             drop(more);
@@ -165,29 +194,75 @@ impl Mailroom {
         }
     }
 
-    fn deliver_run(&self, members: &mut Members, run: &Run<'_>) {
-        let Members { topics, due } = members;
+    /// Brings a run to its subscribers' outboxes, from one of them on.
+    fn deliver_run(&self, members: &mut Members, run: &Run<'_>, from: usize) {
+        let Members { topics, due, .. } = members;
         let Some(subscribers) = topics.get(&address(run.topic)) else { return };
         let mut delivered = 0;
-        for subscriber in subscribers.values() {
-            let accepted = subscriber.accept(run);
-            delivered += accepted.messages;
-            if accepted.is_due {
-                due.push_back(subscriber.clone());
-            }
-            if accepted.closed_as_slow {
-                self.registry.closed_as_slow();
-                let connection = subscriber.peer.id;
-                tracing::debug!(connection, topic = ?run.topic.name(), "a subscriber is too slow; it is closed");
-            }
+        for subscriber in &subscribers.list[from..] {
+            delivered += self.deliver_to(subscriber, run, due);
         }
         self.registry.delivered(delivered);
     }
 
-    /// A round: has everybody who has something write it. Ready when this was done; true if there is more to do.
+    fn deliver_to(&self, subscriber: &Arc<Shared>, run: &Run<'_>, due: &mut VecDeque<Arc<Shared>>) -> u64 {
+        let accepted = subscriber.accept(run);
+        if accepted.closed_as_slow {
+            self.registry.closed_as_slow();
+            let connection = subscriber.peer.id;
+            tracing::debug!(connection, topic = ?run.topic.name(), "a subscriber is too slow; it is closed");
+        }
+        accepted.note(subscriber, due)
+    }
+
+    /// Has some subscribers of the run that is under way write it, without a stay in their outboxes. False when all
+    /// have it, and everything else that was published waits in outboxes.
+    fn write_some(&self, members: &mut Members) -> bool {
+        if members.underway.is_none() {
+            let mut waiting = self.mail();
+            if waiting.is_empty() || first_run(&waiting) < waiting.len() {
+                drop(waiting);
+                // Of several topics: what each subscriber gets of them is gathered for one write.
+                self.deliver(members);
+                return false;
+            }
+            let mail = std::mem::take(&mut *waiting);
+            drop(waiting);
+            let joined = join(&mail);
+            members.underway = Some(Underway { mail, joined, next: 0 });
+        }
+        let Members { topics, due, underway } = members;
+        let Some(now) = underway else { return false };
+        let run = now.run();
+        let list =
+            topics.get(&address(run.topic)).map_or(&[][..], |subscribers| &subscribers.list[now.next..]);
+        let mut delivered = 0;
+        for subscriber in list.iter().take(WRITES_PER_ROUND) {
+            delivered += match subscriber.accept_directly(&run) {
+                Some(accepted) => accepted.note(subscriber, due),
+                None => self.deliver_to(subscriber, &run, due),
+            };
+        }
+        let more = list.len() > WRITES_PER_ROUND;
+        self.registry.delivered(delivered);
+        if more {
+            now.next += WRITES_PER_ROUND;
+        } else if let Some(done) = underway.take() {
+            self.keep_room(done.mail);
+        }
+        more
+    }
+
+    /// A round: has some of those who have something write it. True if there is more to do.
     fn make_round(&self) -> bool {
         let mut members = self.members();
-        self.deliver(&mut members);
+        if self.has_one_thread && turn::is_nobodys() {
+            if self.write_some(&mut members) {
+                return true;
+            }
+        } else {
+            self.deliver(&mut members);
+        }
         let count = members.due.len().min(WRITES_PER_ROUND);
         let due: Vec<_> = members.due.drain(..count).collect();
         let more = !members.due.is_empty();
@@ -228,11 +303,7 @@ impl Mailroom {
         self.deliver(&mut members);
         let result = subscriber.join(name, max, || self.registry.enter(name, slow, self));
         if let Ok(Some(topic)) = &result {
-            members
-                .topics
-                .entry(address(topic))
-                .or_default()
-                .insert(subscriber.address(), subscriber.clone());
+            members.topics.entry(address(topic)).or_default().insert(subscriber);
         }
         drop(members);
         self.wake();
@@ -258,6 +329,10 @@ impl Mailroom {
     /// A subscriber's connection is over.
     pub(crate) fn leave(self: &Arc<Self>, subscriber: &Shared, topics: &[Arc<Topic>]) {
         let mut members = self.members();
+        if members.underway.is_some() {
+            // Places in lists change now.
+            self.deliver(&mut members);
+        }
         for topic in topics {
             self.forget(&mut members, subscriber, topic);
         }
@@ -267,8 +342,8 @@ impl Mailroom {
 
     fn forget(self: &Arc<Self>, members: &mut Members, subscriber: &Shared, topic: &Arc<Topic>) {
         if let Some(subscribers) = members.topics.get_mut(&address(topic)) {
-            subscribers.remove(&subscriber.address());
-            if subscribers.is_empty() {
+            subscribers.remove(subscriber);
+            if subscribers.list.is_empty() {
                 members.topics.remove(&address(topic));
             }
         }
@@ -283,20 +358,55 @@ impl Drop for Mailroom {
     }
 }
 
+impl Subscribers {
+    fn insert(&mut self, subscriber: &Arc<Shared>) {
+        self.places.insert(subscriber.address(), self.list.len());
+        self.list.push(subscriber.clone());
+    }
+
+    fn remove(&mut self, subscriber: &Shared) {
+        let Some(place) = self.places.remove(&subscriber.address()) else { return };
+        self.list.swap_remove(place);
+        if let Some(moved) = self.list.get(place) {
+            self.places.insert(moved.address(), place);
+        }
+    }
+}
+
+/// How many publications at the beginning go to the same subscribers and may leave together.
+fn first_run(mail: &[Mail]) -> usize {
+    let Some(first) = mail.first() else { return 0 };
+    let mut bytes = 0;
+    let together = mail.iter().take_while(|each| {
+        bytes += each.framed.len();
+        Arc::ptr_eq(&each.topic, &first.topic) && bytes <= RUN_BYTES_MAX
+    });
+    together.count().max(1)
+}
+
+fn join(run: &[Mail]) -> Framed {
+    Framed::join(run.iter().map(|each| &each.framed))
+}
+
+impl Underway {
+    fn run(&self) -> Run<'_> {
+        Run::new(&self.mail, &self.joined)
+    }
+}
+
 impl<'a> Run<'a> {
-    fn new(mail: &'a [Mail]) -> Run<'a> {
-        let joined = Framed::join(mail.iter().map(|each| &each.framed));
+    fn new(mail: &'a [Mail], joined: &'a Framed) -> Run<'a> {
         Run { topic: &mail[0].topic, mail, joined }
     }
 
     /// All in one, if the subscriber gets all of them.
     #[inline]
-    pub(crate) fn joined(&self, subscriber: usize) -> Option<&Framed> {
-        self.mail.iter().all(|each| each.except != subscriber).then_some(&self.joined)
+    pub(crate) fn joined(&self, subscriber: usize) -> Option<&'a Framed> {
+        self.mail.iter().all(|each| each.except != subscriber).then_some(self.joined)
     }
 
     /// Those that the subscriber gets, one by one.
-    pub(crate) fn each(&self, subscriber: usize) -> impl Iterator<Item = &Framed> {
+    pub(crate) fn each(&self, subscriber: usize) -> impl Iterator<Item = &'a Framed> {
         self.mail.iter().filter(move |each| each.except != subscriber).map(|each| &each.framed)
     }
 }
