@@ -2,25 +2,57 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
 
+mod audience;
+
+use audience::Audience;
 use serde_json::{Value, json};
 use sotong_hub::core::{ClientId, Greeting, Hub, Limits, Output, SessionId, Timestamp};
 
 /// A hub and everything that each session was sent since it was last asked about.
 struct Table {
     hub: Hub,
+    /// What sessions were sent; everybody of a topic has its own.
     outputs: Vec<Output>,
+    audience: Audience,
     opened: u8,
 }
 
 impl Table {
     fn new(limits: Limits) -> Table {
         let greeting = Greeting { version: "sotong test".into(), ping_seconds: 25 };
-        Table { hub: Hub::new(limits, greeting, "e".into()), outputs: Vec::new(), opened: 0 }
+        Table {
+            hub: Hub::new(limits, greeting, "e".into()),
+            outputs: Vec::new(),
+            audience: Audience::default(),
+            opened: 0,
+        }
     }
 
     fn open(&mut self, channels: &[&str]) -> SessionId {
         self.opened += 1;
-        self.hub.open(ClientId::new([self.opened; 16]), channels, Timestamp(1_000), &mut self.outputs)
+        let (client, mut outputs) = (ClientId::new([self.opened; 16]), Vec::new());
+        let session = self.hub.open(client, channels, Timestamp(1_000), &mut outputs);
+        self.hear(outputs);
+        session
+    }
+
+    fn hear(&mut self, outputs: Vec<Output>) {
+        let heard = self.audience.hear(outputs);
+        self.outputs.extend(heard);
+    }
+
+    /// Sends a message as it is.
+    fn say(&mut self, session: SessionId, text: &str) {
+        let mut outputs = Vec::new();
+        self.hub.command(session, text, Timestamp(0), &mut outputs);
+        self.hear(outputs);
+    }
+
+    fn close(&mut self, session: SessionId) {
+        let mut outputs = Vec::new();
+        self.audience.forget(session);
+        self.hub.close(session, &mut outputs);
+        self.hear(outputs);
     }
 
     /// The id that others see of the n-th session.
@@ -41,7 +73,7 @@ impl Table {
         let mut outputs = Vec::new();
         self.hub.command(session, &command.to_string(), Timestamp(2_000), &mut outputs);
         let mut reply = None;
-        for output in outputs {
+        for output in self.audience.hear(outputs) {
             match &output {
                 Output::Send(to, text) if *to == session && text.contains(r#""id":7"#) => {
                     let mut value: Value = serde_json::from_str(text).unwrap();
@@ -84,7 +116,7 @@ impl Table {
     fn disconnected(&mut self) -> Option<u16> {
         self.outputs.iter().find_map(|output| match output {
             Output::Disconnect { disconnect, .. } => Some(disconnect.code()),
-            Output::Send(..) => None,
+            _ => None,
         })
     }
 }
@@ -142,7 +174,7 @@ fn a_publication_comes_back_to_its_sender_as_to_everybody() {
         .iter()
         .map(|output| match output {
             Output::Send(_, text) => text.as_ptr(),
-            Output::Disconnect { .. } => panic!("nobody has to go"),
+            other => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(texts[0], texts[1], "encoded once and shared");
@@ -180,7 +212,7 @@ fn joins_and_leaves_are_told_to_those_who_asked() {
 
     table.subscribe(b, "chat:lobby", "나래");
     table.sent(a);
-    table.hub.close(b, &mut table.outputs);
+    table.close(b);
     assert_eq!(table.sent(a), [json!({"channel": "chat:lobby", "leave": {"info": info}})]);
     assert!(table.sent(spared).is_empty());
 }
@@ -190,7 +222,7 @@ fn the_reply_to_subscribe_comes_before_the_join() {
     let mut table = Table::new(Limits::default());
     let session = table.seat();
     let command = r#"{"id":1,"subscribe":{"channel":"chat:lobby","join_leave":true}}"#;
-    table.hub.command(session, command, Timestamp(0), &mut table.outputs);
+    table.say(session, command);
     let texts: Vec<String> = table.outputs.iter().map(|output| format!("{output:?}")).collect();
     assert!(texts[0].contains("subscribe") && texts[1].contains("join"), "{texts:?}");
 }
@@ -201,7 +233,7 @@ fn presence_stats_count() {
     let (a, b) = (table.open(&["news"]), table.open(&["news"]));
     let stats = table.ask(a, json!({"presence_stats": {"channel": "news"}}));
     assert_eq!(stats, json!({"presence_stats": {"num_clients": 2, "num_users": 1}}));
-    table.hub.close(b, &mut table.outputs);
+    table.close(b);
     let stats = table.ask(a, json!({"presence_stats": {"channel": "news"}}));
     assert_eq!(stats, json!({"presence_stats": {"num_clients": 1, "num_users": 1}}));
 }
@@ -287,12 +319,12 @@ fn what_cannot_be_answered_ends_the_connection() {
         table.subscribe(a, "chat:lobby", "가람");
         table.subscribe(b, "chat:lobby", "나래");
         table.outputs.clear();
-        table.hub.command(a, text, Timestamp(0), &mut table.outputs);
+        table.say(a, text);
         assert_eq!(table.disconnected(), Some(code), "{text}");
         assert!(table.sent(b)[0]["leave"].is_object(), "the others see it leave");
         table.outputs.clear();
-        table.hub.command(a, r#"{"id":1,"ping":{}}"#, Timestamp(0), &mut table.outputs);
-        table.hub.close(a, &mut table.outputs);
+        table.say(a, r#"{"id":1,"ping":{}}"#);
+        table.close(a);
         assert_eq!(table.outputs, [], "what still comes from it is passed over");
     }
 }

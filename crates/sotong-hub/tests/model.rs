@@ -3,14 +3,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, and says where")]
 
+mod audience;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use audience::Audience;
 use serde_json::{Value, json};
-use sotong_hub::core::{ClientId, Greeting, Hub, Limits, Output, SessionId, Timestamp};
-use sotong_hub::wire::Disconnect;
+use sotong_hub::core::{
+    AskId, AskOutcome, AskRefused, ClientId, Greeting, Hub, Limits, Output, SessionId, Timestamp,
+};
+use sotong_hub::wire::{Disconnect, Json};
 
 const CHANNELS: [&str; 3] = ["chat:a", "chat:b", "news"];
 const HISTORY: usize = 5;
+const ASKS: usize = 3;
 
 /// A small generator (xorshift): the same seed gives the same run.
 struct Dice(u64);
@@ -35,26 +41,36 @@ struct Room {
 struct Person {
     session: SessionId,
     follows: BTreeMap<&'static str, u64>,
+    /// The asks that wait for it, and their deadlines.
+    asked: BTreeMap<AskId, i64>,
 }
 
 struct Model {
     hub: Hub,
+    audience: Audience,
     rooms: BTreeMap<&'static str, Room>,
     people: BTreeMap<u8, Person>,
     next_person: u8,
     next_word: u64,
+    now: i64,
+    /// Asks that have not come to their end.
+    outcomes_owed: BTreeSet<AskId>,
 }
 
 impl Model {
     fn new() -> Model {
         let mut limits = Limits::default();
         limits.history_publications_max = HISTORY;
+        limits.asks_max = ASKS;
         Model {
             hub: Hub::new(limits, Greeting::default(), "e".into()),
+            audience: Audience::default(),
             rooms: BTreeMap::new(),
             people: BTreeMap::new(),
             next_person: 0,
             next_word: 0,
+            now: 0,
+            outcomes_owed: BTreeSet::new(),
         }
     }
 
@@ -68,14 +84,17 @@ impl Model {
         let mut command = command;
         command["id"] = json!(1);
         let mut outputs = Vec::new();
-        self.hub.command(session, &command.to_string(), Timestamp(0), &mut outputs);
+        self.hub.command(session, &command.to_string(), Timestamp(self.now), &mut outputs);
         self.take(outputs, Some(session)).expect("a reply")
     }
 
     /// Every publication reaches each of its receivers in order, without gaps and without repetition.
     fn take(&mut self, outputs: Vec<Output>, asking: Option<SessionId>) -> Option<Value> {
         let mut reply = None;
-        for output in outputs {
+        for output in self.audience.hear(outputs) {
+            if let Output::Answered { ask, .. } = &output {
+                assert!(self.outcomes_owed.remove(ask), "{ask} has come to its end twice");
+            }
             let Output::Send(to, text) = output else { continue };
             let value: Value = serde_json::from_str(&text).unwrap();
             if value.get("id").is_some() {
@@ -99,7 +118,8 @@ impl Model {
         self.next_person += 1;
         let mut outputs = Vec::new();
         let session = self.hub.open(ClientId::new([self.next_person; 16]), &[], Timestamp(0), &mut outputs);
-        self.people.insert(self.next_person, Person { session, follows: BTreeMap::new() });
+        self.people
+            .insert(self.next_person, Person { session, follows: BTreeMap::new(), asked: BTreeMap::new() });
     }
 
     fn subscribe(&mut self, number: u8, channel: &'static str) {
@@ -161,8 +181,74 @@ impl Model {
             self.hub.disconnect(person.session, Disconnect::Slow, "slow".into(), &mut outputs);
             assert!(matches!(outputs[0], Output::Disconnect { .. }));
         }
+        self.audience.forget(person.session);
         self.hub.close(person.session, &mut outputs);
+        for ask in person.asked.keys().filter(|ask| self.outcomes_owed.contains(*ask)) {
+            let gone = |output: &&Output| matches!(output, Output::Answered { ask: gone, outcome: AskOutcome::Gone, .. } if gone == ask);
+            assert_eq!(outputs.iter().filter(gone).count(), 1);
+        }
         self.take(outputs, None);
+    }
+
+    fn ask(&mut self, number: u8, wait: i64) {
+        let session = self.people[&number].session;
+        let deadline = self.now + wait;
+        let mut outputs = Vec::new();
+        let asked = self.hub.ask(session, "m", Json::of(&1), Timestamp(deadline), &mut outputs);
+        let waiting = &mut self.people.get_mut(&number).unwrap().asked;
+        if waiting.keys().filter(|ask| self.outcomes_owed.contains(*ask)).count() >= ASKS {
+            assert_eq!(asked, Err(AskRefused::TooMany));
+        } else {
+            let ask = asked.unwrap();
+            waiting.insert(ask, deadline);
+            self.outcomes_owed.insert(ask);
+        }
+    }
+
+    /// Answers the ask that waits longest, in time or late, or one that was never asked.
+    fn answer(&mut self, number: u8) {
+        let (session, now) = (self.people[&number].session, self.now);
+        let waiting = &mut self.people.get_mut(&number).unwrap().asked;
+        let first = waiting.pop_first();
+        let id = first.map_or("a0".to_owned(), |(ask, _)| ask.to_string());
+        let mut outputs = Vec::new();
+        let answer = json!({"answer": {"id": id, "data": [1]}}).to_string();
+        self.hub.command(session, &answer, Timestamp(now), &mut outputs);
+        match first {
+            Some((ask, deadline)) if now < deadline => {
+                let outcome = AskOutcome::Answer(Json::of(&[1]));
+                assert_eq!(outputs, [Output::Answered { ask, session, outcome }]);
+            }
+            late => {
+                let expected = late.map(|(ask, _)| Output::AnsweredLate { ask, session });
+                assert_eq!(
+                    outputs.iter().find(|output| !matches!(output, Output::Send(..))),
+                    expected.as_ref()
+                );
+                let Some(Output::Send(to, text)) = outputs.last() else { panic!("{outputs:?}") };
+                let code = if late.is_some() { 110 } else { 107 };
+                assert!(*to == session && text.contains(&format!(r#""code":{code}"#)), "{text}");
+            }
+        }
+        self.take(outputs, None);
+    }
+
+    /// Time goes by; whoever was asked and did not answer is late.
+    fn wait(&mut self, time: i64) {
+        self.now += time;
+        let mut outputs = Vec::new();
+        self.hub.handle_timeout(Timestamp(self.now), &mut outputs);
+        assert!(
+            outputs
+                .iter()
+                .all(|output| matches!(output, Output::Answered { outcome: AskOutcome::TimedOut, .. }))
+        );
+        let deadlines = self.people.values().flat_map(|person| person.asked.iter());
+        let over: BTreeSet<AskId> =
+            deadlines.filter(|(_, deadline)| **deadline <= self.now).map(|(&ask, _)| ask).collect();
+        self.take(outputs, None);
+        assert!(over.is_disjoint(&self.outcomes_owed), "all whose time is over were told");
+        assert!(self.hub.next_deadline().is_none_or(|next| next.0 > self.now));
     }
 
     /// Presence and history, as anybody inside would see them; and nothing is kept that the model does not have.
@@ -202,10 +288,13 @@ impl Model {
         }
         let everybody: Vec<u8> = self.people.keys().copied().collect();
         let (number, channel) = (everybody[dice.roll(everybody.len())], CHANNELS[dice.roll(CHANNELS.len())]);
-        match dice.roll(12) {
+        match dice.roll(16) {
             0..4 => self.subscribe(number, channel),
             4..6 => self.unsubscribe(number, channel),
             6..11 => self.publish(number, channel),
+            11..13 => self.ask(number, i64::try_from(dice.roll(20)).unwrap() + 1),
+            13 => self.answer(number),
+            14 => self.wait(i64::try_from(dice.roll(15)).unwrap()),
             _ => self.vanish(number, dice.roll(2) == 0),
         }
     }

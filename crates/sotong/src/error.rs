@@ -41,6 +41,12 @@ pub enum Error {
     Io(Arc<io::Error>),
     /// The connection is over and nothing more can be said or heard on it.
     Closed(Arc<Closed>),
+    /// It was subscribed to a topic that leaves nothing out, and took less than was published: it is closed, see
+    /// [`Slow`](crate::Slow). Told in event form, when it is decided; the connection then ends like any other.
+    TooSlow {
+        /// Which topic.
+        topic: Arc<str>,
+    },
     /// The handler of the connection panicked; the peer was told 1011.
     Panicked,
 }
@@ -52,6 +58,12 @@ impl fmt::Display for Error {
             Error::Vanished => f.write_str("the peer vanished without a close frame"),
             Error::Io(error) => write!(f, "connection lost: {error}"),
             Error::Closed(closed) => closed.fmt(f),
+            Error::TooSlow { topic } => {
+                write!(
+                    f,
+                    "the peer takes less than is published to the topic {topic:?} (outbox_bytes_max); it is closed"
+                )
+            }
             Error::Panicked => f.write_str("the handler of the connection panicked"),
         }
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use sotong_proto::Text;
 
 use super::history::{Order, Unrecoverable};
-use super::{Epoch, History, JoinLeave, Limits, Member, Presence, SessionId, Timestamp};
+use super::rules::Readers;
+use super::{Epoch, History, JoinLeave, Limits, Member, Presence, Rules, SessionId, Timestamp, Topic};
 use crate::wire::{
     HistoryRequest, HistoryResult, Join, Json, Leave, Publication, Push, PushEvent, SubscribeResult,
 };
@@ -47,6 +48,11 @@ impl ChannelName {
         &self.0
     }
 
+    /// The name, shared.
+    pub(super) fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+
     /// What stands before the first `:`.
     pub fn namespace(&self) -> Option<&str> {
         self.0.split_once(':').map(|(namespace, _)| namespace)
@@ -70,10 +76,15 @@ impl fmt::Display for ChannelName {
     }
 }
 
-/// A channel with at least one member. What it has to say it says by handing one text to many sessions.
+/// A channel with at least one member. What it has to say it says once, to a topic.
 #[derive(Debug)]
 pub struct Channel {
     name: ChannelName,
+    rules: Rules,
+    /// Those who want to know who comes and goes.
+    joins: Topic,
+    /// How many those are.
+    told: usize,
     presence: Presence,
     history: History,
 }
@@ -81,7 +92,19 @@ pub struct Channel {
 impl Channel {
     /// A channel that nobody has entered and where nothing was said.
     pub fn new(name: ChannelName, epoch: Epoch) -> Channel {
-        Channel { name, presence: Presence::default(), history: History::new(epoch) }
+        Channel {
+            rules: Rules::of(&name),
+            joins: Topic::joins(&name),
+            told: 0,
+            name,
+            presence: Presence::default(),
+            history: History::new(epoch),
+        }
+    }
+
+    /// What holds here.
+    pub fn rules(&self) -> Rules {
+        self.rules
     }
 
     /// Who is here.
@@ -96,6 +119,7 @@ impl Channel {
 
     /// Adds a member, and tells it where the channel stands.
     pub fn enter(&mut self, session: SessionId, member: Member) -> SubscribeResult {
+        self.told += usize::from(member.join_leave == JoinLeave::Told);
         self.presence.enter(session, member);
         SubscribeResult {
             epoch: self.history.epoch().as_str().to_owned(),
@@ -104,40 +128,54 @@ impl Channel {
         }
     }
 
+    /// The topics that a member belongs to.
+    pub fn topics_of(&self, session: SessionId) -> impl Iterator<Item = Topic> {
+        let member = self.presence.member(session);
+        let publications = member.map(|_| Topic::publications(&self.name));
+        let joins = member.filter(|member| member.join_leave == JoinLeave::Told).map(|_| self.joins.clone());
+        publications.into_iter().chain(joins)
+    }
+
     /// Announces a member that has entered, itself included: what happens in a channel comes back to everybody.
-    pub fn announce_join(&self, session: SessionId, send: impl FnMut(SessionId, Text)) {
-        let Some(member) = self.presence.member(session) else { return };
-        self.tell(PushEvent::Join(Join { info: member.info.clone() }), send);
+    pub fn announce_join(&self, session: SessionId) -> Option<(Topic, Text)> {
+        let member = self.presence.member(session)?;
+        self.tell(PushEvent::Join(Join { info: member.info.clone() }))
     }
 
     /// Removes a member and tells the others.
-    pub fn leave(&mut self, session: SessionId, send: impl FnMut(SessionId, Text)) {
-        let Some(member) = self.presence.leave(session) else { return };
-        self.tell(PushEvent::Leave(Leave { info: member.info }), send);
+    pub fn leave(&mut self, session: SessionId) -> Option<(Topic, Text)> {
+        let member = self.presence.leave(session)?;
+        self.told -= usize::from(member.join_leave == JoinLeave::Told);
+        self.tell(PushEvent::Leave(Leave { info: member.info }))
     }
 
-    /// Gives a publication its number, remembers it, and hands it to every member, the sender included: one step, so
-    /// that the order is the same for everybody.
+    /// Gives a publication its number, remembers it, and says it to every member, the sender included: one step, so
+    /// that the order is the same for everybody. Without a sender it is the server's.
     pub fn publish(
         &mut self,
-        sender: SessionId,
+        sender: Option<SessionId>,
         data: Json,
         now: Timestamp,
         limits: &Limits,
-        mut send: impl FnMut(SessionId, Text),
-    ) {
+    ) -> (Topic, Text) {
+        let member = sender.and_then(|sender| self.presence.member(sender));
         let publication = Json::of(&Publication {
             data,
-            info: self.presence.member(sender).map(|member| member.info.clone()),
+            info: member.map(|member| member.info.clone()),
             offset: self.history.top().next().0,
             time: now.0,
         });
-        let push = Push { channel: self.name.as_str(), event: PushEvent::Pub(&publication) };
-        let text = Text::from(push.to_text());
-        for (session, _) in self.presence.sessions() {
-            send(session, text.clone());
+        let text = self.push(PushEvent::Pub(&publication));
+        self.history.append(publication, &self.rules.limits(limits));
+        (Topic::publications(&self.name), text)
+    }
+
+    /// What somebody who has just come is told first: the newest publication, where each replaces the one before.
+    pub fn newest(&self) -> Option<Text> {
+        if self.rules.readers != Readers::NewestOnly {
+            return None;
         }
-        self.history.append(publication, limits);
+        self.history.newest().map(|publication| self.push(PushEvent::Pub(publication)))
     }
 
     /// The answer to `history`.
@@ -153,15 +191,13 @@ impl Channel {
         })
     }
 
-    /// Sends to those who want to know who comes and goes. Encoded once, and only if somebody does.
-    fn tell(&self, event: PushEvent<'_>, mut send: impl FnMut(SessionId, Text)) {
-        let mut told =
-            self.presence.sessions().filter(|(_, member)| member.join_leave == JoinLeave::Told).peekable();
-        if told.peek().is_none() {
-            return;
-        }
-        let text = Text::from(Push { channel: self.name.as_str(), event }.to_text());
-        told.for_each(|(session, _)| send(session, text.clone()));
+    /// For those who want to know who comes and goes, if there are any.
+    fn tell(&self, event: PushEvent<'_>) -> Option<(Topic, Text)> {
+        (self.told > 0).then(|| (self.joins.clone(), self.push(event)))
+    }
+
+    fn push(&self, event: PushEvent<'_>) -> Text {
+        Push { channel: self.name.as_str(), event }.to_text().into()
     }
 }
 

@@ -71,6 +71,11 @@ impl History {
         self.top
     }
 
+    /// The newest publication, if any was made.
+    pub fn newest(&self) -> Option<&Json> {
+        self.publications.back()
+    }
+
     /// Appends the publication with the offset `top().next()`, and forgets the oldest ones beyond the limits.
     pub fn append(&mut self, publication: Json, limits: &Limits) {
         self.top = self.top.next();

@@ -4,10 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sotong_proto::Text;
 
-use super::{Channel, ChannelName, ClientId, Epoch, JoinLeave, Limits, Member, Rules, Session, SessionId};
+use super::ask::{Asks, Claimed};
+use super::{
+    AskId, AskOutcome, AskRefused, Channel, ChannelName, ClientId, Epoch, JoinLeave, Limits, Member,
+    Publishers, Rules, Session, SessionId, Topic,
+};
 use crate::wire::{
-    Answer, ClientInfo, Command, Connect, Disconnect, Empty, Error, ErrorCode, HistoryRequest, Malformed,
-    PublishRequest, Push, PushEvent, Reply, Request, SubscribeRequest, SubscribeResult,
+    Answer, Answered, Ask, AskAnswer, AskError, ClientInfo, ClientMessage, Command, Connect, Disconnect,
+    Empty, Error, ErrorCode, HistoryRequest, Json, Malformed, Message, PublishRequest, Push, PushEvent,
+    Reply, Request, SubscribeRequest, SubscribeResult,
 };
 
 /// A moment on the wall clock, in milliseconds since 1970.
@@ -28,7 +33,13 @@ pub struct Greeting {
 pub enum Output {
     /// Send this text to this session.
     Send(SessionId, Text),
-    /// End this session's connection. The hub has already forgotten it.
+    /// This session gets what is published to the topic from now on.
+    Subscribe(SessionId, Topic),
+    /// This session gets no more of it.
+    Unsubscribe(SessionId, Topic),
+    /// Send this text to everybody who is subscribed to the topic.
+    Publish(Topic, Text),
+    /// End this session's connection, and all its subscriptions. The hub has already forgotten it.
     Disconnect {
         /// Which.
         session: SessionId,
@@ -36,6 +47,22 @@ pub enum Output {
         disconnect: Disconnect,
         /// The reason for whoever writes the client.
         reason: String,
+    },
+    /// An ask has come to its end. Comes once for each ask.
+    Answered {
+        /// Which.
+        ask: AskId,
+        /// Who was asked.
+        session: SessionId,
+        /// What came of it.
+        outcome: AskOutcome,
+    },
+    /// The answer to an ask that had timed out came after all. The client was told.
+    AnsweredLate {
+        /// Which.
+        ask: AskId,
+        /// Whose.
+        session: SessionId,
     },
 }
 
@@ -48,7 +75,8 @@ pub enum Output {
 /// let mut outputs = Vec::new();
 /// let session = hub.open(ClientId::new([7; 16]), &["news"], Timestamp(0), &mut outputs);
 /// hub.command(session, r#"{"id":1,"publish":{"channel":"news","data":"hello"}}"#, Timestamp(1), &mut outputs);
-/// assert_eq!(outputs.len(), 3); // its first words, the publication that comes back, the reply
+/// // Its first words, its subscription, the publication, the reply.
+/// assert_eq!(outputs.len(), 4);
 /// hub.close(session, &mut outputs);
 /// assert!(hub.is_empty());
 /// ```
@@ -62,6 +90,11 @@ pub struct Hub {
     channels_made: u64,
     sessions: BTreeMap<SessionId, Session>,
     channels: BTreeMap<ChannelName, Channel>,
+    /// The channels in which only the server speaks.
+    offered: BTreeSet<ChannelName>,
+    asks: Asks,
+    /// Answers that were late or belonged to no ask.
+    answers_in_vain: u64,
 }
 
 impl Hub {
@@ -75,7 +108,16 @@ impl Hub {
             channels_made: 0,
             sessions: BTreeMap::new(),
             channels: BTreeMap::new(),
+            offered: BTreeSet::new(),
+            asks: Asks::default(),
+            answers_in_vain: 0,
         }
+    }
+
+    /// Offers a channel in which only the server speaks. Others of such [namespaces](super::Rules) are unknown to
+    /// subscribers.
+    pub fn offer(&mut self, channel: ChannelName) {
+        self.offered.insert(channel);
     }
 
     /// A connection was opened, and its URL asked for these channels. The hub speaks first.
@@ -101,6 +143,7 @@ impl Hub {
         self.sessions.insert(session, Session { client, subscriptions: BTreeSet::new() });
 
         let mut subs = BTreeMap::new();
+        let mut names = Vec::new();
         for channel in channels {
             // Naming a channel twice in a URL is odd, but the page has what it wants.
             if subs.contains_key(*channel) {
@@ -112,6 +155,7 @@ impl Hub {
                     // The session itself did not ask for joins, so its first words stay its first.
                     self.announce_join(session, name.as_str(), outputs);
                     subs.insert((*channel).to_owned(), result);
+                    names.push(name);
                 }
                 Err(error) => {
                     let disconnect = match error.code {
@@ -126,6 +170,9 @@ impl Hub {
         }
         let first_words = Push { channel: "", event: PushEvent::Connect(Connect { subs, ..connect }) };
         outputs.push(Output::Send(session, first_words.to_text().into()));
+        for name in names {
+            self.begin(session, &name, outputs);
+        }
         session
     }
 
@@ -134,8 +181,9 @@ impl Hub {
         if !self.sessions.contains_key(&session) {
             return;
         }
-        let Command { id, request } = match Command::parse(text) {
-            Ok(command) => command,
+        let Command { id, request } = match ClientMessage::parse(text) {
+            Ok(ClientMessage::Command(command)) => command,
+            Ok(ClientMessage::Answer(answer)) => return self.answer(session, answer, now, outputs),
             Err(Malformed::Answerable { id, error }) => {
                 return outputs.push(reply(session, id, Answer::Error(error)));
             }
@@ -152,6 +200,7 @@ impl Hub {
             Request::Subscribe(request) => match self.subscribe(session, &request) {
                 Ok((channel, result)) => {
                     outputs.push(reply(session, id, Answer::Subscribe(result)));
+                    self.begin(session, &channel, outputs);
                     return self.announce_join(session, channel.as_str(), outputs);
                 }
                 Err(error) => Err(error),
@@ -177,6 +226,102 @@ impl Hub {
         for channel in subscriptions {
             self.leave(session, &channel, outputs);
         }
+        let asks = self.asks.forget(session);
+        outputs.extend(asks.map(|ask| Output::Answered { ask, session, outcome: AskOutcome::Gone }));
+    }
+
+    /// The server says something in a channel. It is not checked who it is. To a channel without subscribers nothing is
+    /// said. Returns how many there are.
+    pub fn publish_from_server(
+        &mut self,
+        channel: &str,
+        data: Json,
+        now: Timestamp,
+        outputs: &mut Vec<Output>,
+    ) -> usize {
+        let Some(channel) = self.channels.get_mut(channel) else { return 0 };
+        let (topic, text) = channel.publish(None, data, now, &self.limits);
+        outputs.push(Output::Publish(topic, text));
+        channel.presence().len()
+    }
+
+    /// The server says something to one session alone.
+    pub fn tell(&self, session: SessionId, data: Json, outputs: &mut Vec<Output>) {
+        if self.sessions.contains_key(&session) {
+            let push = Push { channel: "", event: PushEvent::Message(Message { data }) };
+            outputs.push(Output::Send(session, push.to_text().into()));
+        }
+    }
+
+    /// The server puts a question to a session. What comes of it is [`Output::Answered`], at the deadline at the latest:
+    /// call [`handle_timeout`](Self::handle_timeout) when [`next_deadline`](Self::next_deadline) has come.
+    ///
+    /// # Errors
+    /// When the session is over, or too many asks wait for it.
+    pub fn ask(
+        &mut self,
+        session: SessionId,
+        method: &str,
+        data: Json,
+        deadline: Timestamp,
+        outputs: &mut Vec<Output>,
+    ) -> Result<AskId, AskRefused> {
+        if !self.sessions.contains_key(&session) {
+            return Err(AskRefused::Gone);
+        }
+        let id = self.asks.ask(session, deadline, self.limits.asks_max)?;
+        let ask = Ask { id: id.to_string(), method: method.to_owned(), data };
+        outputs.push(Output::Send(session, ask.to_text().into()));
+        Ok(id)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.asks.next_deadline()
+    }
+
+    /// Ends the asks whose deadline has come.
+    pub fn handle_timeout(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+        while let Some((session, ask)) = self.asks.expire(now) {
+            outputs.push(Output::Answered { ask, session, outcome: AskOutcome::TimedOut });
+        }
+    }
+
+    fn answer(&mut self, session: SessionId, answer: AskAnswer, now: Timestamp, outputs: &mut Vec<Output>) {
+        let AskAnswer { id, data, error } = answer;
+        let error_code = match self.asks.claim(session, &id, now) {
+            Claimed::InTime(ask) => {
+                let outcome = match error {
+                    Some(AskError { code, message }) => AskOutcome::Error { code, message },
+                    None => AskOutcome::Answer(data.unwrap_or_else(|| Json::of(&()))),
+                };
+                outputs.push(Output::Answered { ask, session, outcome });
+                return;
+            }
+            Claimed::Late(ask) => {
+                outputs.push(Output::AnsweredLate { ask, session });
+                ErrorCode::Expired.into()
+            }
+            Claimed::Unknown => {
+                ErrorCode::BadRequest.because("nothing of this id was asked, or it was answered")
+            }
+        };
+        self.answers_in_vain += 1;
+        // As much of the id as an id of ours has: what a client makes up is not sent back at length.
+        let id = id.chars().take(24).collect();
+        let answered = Answered { id, error: error_code };
+        outputs.push(Output::Send(session, answered.to_text().into()));
+    }
+
+    /// How many answers were late or belonged to no ask.
+    pub fn answers_in_vain(&self) -> u64 {
+        self.answers_in_vain
+    }
+
+    /// Who follows a channel, in the order in which their sessions were opened.
+    pub fn members(&self, channel: &str) -> Vec<SessionId> {
+        let members = self.channels.get(channel).map(|channel| channel.presence().sessions());
+        members.map(|members| members.map(|(session, _)| session).collect()).unwrap_or_default()
     }
 
     /// Ends a session: the shell saw something that the hub does not look at (a binary message, a full outbox), or
@@ -196,7 +341,7 @@ impl Hub {
 
     /// Whether nothing is kept: no session and no channel.
     pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.channels.is_empty()
+        self.sessions.is_empty() && self.channels.is_empty() && self.asks.is_empty()
     }
 
     /// How many sessions there are.
@@ -226,7 +371,11 @@ impl Hub {
                 ErrorCode::PermissionDenied.because("the channel is for certain users, and you have no user")
             );
         }
-        let chan_info = Rules::of(&name).chan_info(request.data.as_ref(), &self.limits)?;
+        let rules = Rules::of(&name);
+        if rules.publishers == Publishers::Server && !self.offered.contains(&name) {
+            return Err(ErrorCode::UnknownChannel.into());
+        }
+        let chan_info = rules.chan_info(request.data.as_ref(), &self.limits)?;
         let Some(known) = self.sessions.get_mut(&session) else { return Err(ErrorCode::Internal.into()) };
         if known.subscriptions.contains(&name) {
             return Err(ErrorCode::AlreadySubscribed.into());
@@ -270,7 +419,9 @@ impl Hub {
         now: Timestamp,
         outputs: &mut Vec<Output>,
     ) -> Result<Answer, Error> {
-        self.subscribed(session, &request.channel)?;
+        if self.subscribed(session, &request.channel)?.rules().publishers == Publishers::Server {
+            return Err(ErrorCode::PermissionDenied.because("only the server publishes in this channel"));
+        }
         let Some(data) = request.data else { return Err(ErrorCode::BadRequest.because("no data")) };
         let bytes = data.as_str().len();
         if bytes > self.limits.data_bytes_max {
@@ -278,8 +429,8 @@ impl Hub {
             return Err(ErrorCode::LimitExceeded.because(detail));
         }
         if let Some(channel) = self.channels.get_mut(request.channel.as_str()) {
-            channel
-                .publish(session, data, now, &self.limits, |to, text| outputs.push(Output::Send(to, text)));
+            let (topic, text) = channel.publish(Some(session), data, now, &self.limits);
+            outputs.push(Output::Publish(topic, text));
         }
         Ok(Answer::Publish(Empty {}))
     }
@@ -312,15 +463,26 @@ impl Hub {
             .ok_or_else(|| ErrorCode::PermissionDenied.because("for subscribers of the channel only"))
     }
 
+    /// Has the session get what is said in the channel from now on, and what was said last where that is enough.
+    fn begin(&self, session: SessionId, channel: &ChannelName, outputs: &mut Vec<Output>) {
+        let Some(channel) = self.channels.get(channel) else { return };
+        outputs.extend(channel.newest().map(|text| Output::Send(session, text)));
+        outputs.extend(channel.topics_of(session).map(|topic| Output::Subscribe(session, topic)));
+    }
+
     fn announce_join(&self, session: SessionId, channel: &str, outputs: &mut Vec<Output>) {
         if let Some(channel) = self.channels.get(channel) {
-            channel.announce_join(session, |to, text| outputs.push(Output::Send(to, text)));
+            outputs.extend(channel.announce_join(session).map(|(topic, text)| Output::Publish(topic, text)));
         }
     }
 
     fn leave(&mut self, session: SessionId, name: &ChannelName, outputs: &mut Vec<Output>) {
         let Some(channel) = self.channels.get_mut(name) else { return };
-        channel.leave(session, |to, text| outputs.push(Output::Send(to, text)));
+        // A session that is over has no subscriptions any more.
+        if self.sessions.contains_key(&session) {
+            outputs.extend(channel.topics_of(session).map(|topic| Output::Unsubscribe(session, topic)));
+        }
+        outputs.extend(channel.leave(session).map(|(topic, text)| Output::Publish(topic, text)));
         if channel.presence().is_empty() {
             self.channels.remove(name);
         }

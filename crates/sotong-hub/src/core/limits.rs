@@ -26,6 +26,10 @@ pub struct Limits {
     ///
     /// Somebody who fills the history of all the channels they may follow costs this times `subscriptions_max`.
     pub history_bytes_max: usize,
+    /// The most questions of the server that may wait for one client's answers. Default: 16.
+    ///
+    /// One more is not asked: whoever wanted to ask is told.
+    pub asks_max: usize,
     /// The most subscribers of a channel whose presence is listed. Default: 1,000. Error 106; `presence_stats`
     /// still counts them.
     ///
@@ -41,6 +45,7 @@ impl Default for Limits {
             name_bytes_max: 100,
             history_publications_max: 50,
             history_bytes_max: 128 * 1024,
+            asks_max: 16,
             presence_clients_max: 1_000,
         }
     }

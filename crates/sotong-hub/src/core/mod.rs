@@ -18,6 +18,7 @@
 //! are several nodes, `engine/` comes to stand between the command and the channel, and `node/` between the hub and
 //! its engine; the commands, the channel and its history do not have to know.
 
+mod ask;
 mod channel;
 mod history;
 mod hub;
@@ -25,11 +26,14 @@ mod limits;
 mod presence;
 mod rules;
 mod session;
+mod topic;
 
+pub use ask::{AskId, AskOutcome, AskRefused};
 pub use channel::{Channel, ChannelName};
 pub use history::{Epoch, History, Offset, Order, Unrecoverable};
 pub use hub::{Greeting, Hub, Output, Timestamp};
 pub use limits::Limits;
 pub use presence::{JoinLeave, Member, Presence};
-pub use rules::{Introductions, Rules};
+pub use rules::{Introductions, Publishers, Readers, Rules};
 pub use session::{ClientId, Session, SessionId};
+pub use topic::Topic;

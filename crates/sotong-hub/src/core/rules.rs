@@ -10,6 +10,29 @@ use crate::wire::{Error, ErrorCode, Json};
 pub struct Rules {
     /// What becomes of the `data` of a subscribe request.
     pub introductions: Introductions,
+    /// Who may say something.
+    pub publishers: Publishers,
+    /// What happens to those who read too slowly.
+    pub readers: Readers,
+}
+
+/// Who may publish in a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Publishers {
+    /// Whoever is subscribed.
+    Subscribers,
+    /// The server, in the channels that it [offers](super::Hub::offer). Others there are unknown.
+    Server,
+}
+
+/// What happens to subscribers that read too slowly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readers {
+    /// They are disconnected (3008): nothing may be missing.
+    Disconnected,
+    /// They get the newest publication, and are told how many they have missed: each replaces the one before. Who comes
+    /// gets the newest at once. The history is one publication long.
+    NewestOnly,
 }
 
 /// Whether subscribers tell the others who they are.
@@ -29,13 +52,33 @@ struct Introduction {
 }
 
 impl Rules {
-    /// The rules of a channel. The namespace `chat` is that of the page `/chat`.
+    /// The rules of a channel. The namespace `chat` is that of the page `/chat`, `ticker` that of `/ticker`.
     pub fn of(channel: &ChannelName) -> Rules {
-        let introductions = match channel.namespace() {
-            Some("chat") => Introductions::Shown,
-            _ => Introductions::Private,
+        Rules::of_namespace(channel.namespace())
+    }
+
+    /// The rules of all channels of a namespace.
+    pub fn of_namespace(namespace: Option<&str>) -> Rules {
+        let others = Rules {
+            introductions: Introductions::Private,
+            publishers: Publishers::Subscribers,
+            readers: Readers::Disconnected,
         };
-        Rules { introductions }
+        match namespace {
+            Some("chat") => Rules { introductions: Introductions::Shown, ..others },
+            Some("ticker") => {
+                Rules { publishers: Publishers::Server, readers: Readers::NewestOnly, ..others }
+            }
+            _ => others,
+        }
+    }
+
+    /// The limits of such a channel.
+    pub(super) fn limits(self, limits: &Limits) -> Limits {
+        match self.readers {
+            Readers::Disconnected => limits.clone(),
+            Readers::NewestOnly => Limits { history_publications_max: 1, ..limits.clone() },
+        }
     }
 
     /// What the others will see of somebody who subscribed with this `data`.

@@ -15,6 +15,7 @@ mod plain;
 mod query;
 mod site;
 mod switchboard;
+mod topics;
 
 use std::future::IntoFuture;
 use std::io;
@@ -125,6 +126,7 @@ impl Service {
             .with_config(config)
             .with_paths([PLAIN_PATH])
             .with_origin_policy(settings.origins)
+            .with_topics(topics::new())
             .with_pages(move |stream, read, _peer| pages.clone().serve(stream, read));
         if let Some(tls) = settings.tls {
             server = server.with_tls(tls);
@@ -134,7 +136,7 @@ impl Service {
             Some(address) => Some(Metrics::bind(address).await?),
             None => None,
         };
-        let switchboard = Arc::new(Switchboard::new(settings.limits, ping_seconds)?);
+        let switchboard = Arc::new(Switchboard::new(settings.limits, ping_seconds, server.topics())?);
         Ok(Service { server, metrics, threads: settings.threads, switchboard })
     }
 
@@ -166,6 +168,7 @@ impl Service {
                 None => std::future::pending().await,
             }
         };
+        let deadlines = switchboard.clone();
         let served = server
             .serve_events(move |request: &Request| {
                 Ok::<_, Refusal>(Plain::new(switchboard.clone(), request.query()))
@@ -174,6 +177,7 @@ impl Service {
             .with_graceful_shutdown(stop);
         tokio::select! {
             ended = served.into_future() => ended,
+            () = deadlines.keep_deadlines() => Ok(()),
             // Until the very end: how a shutdown goes is worth watching.
             () = watched => Ok(()),
         }

@@ -53,9 +53,19 @@ impl Events for Plain {
 
     fn error(&mut self, socket: &Sender, error: &Error) {
         tracing::debug!(connection = socket.id(), %error, "a client's connection failed");
+        if let Error::TooSlow { .. } = error {
+            // Its last bytes may take a while; for the others it is gone now.
+            self.leave();
+        }
     }
 
     fn close(&mut self, _closed: &Arc<Closed>) {
+        self.leave();
+    }
+}
+
+impl Plain {
+    fn leave(&mut self) {
         if let State::Open(seat) = std::mem::replace(&mut self.state, State::Over) {
             self.switchboard.close(&seat);
         }

@@ -4,12 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sotong::{CloseCode, Sender, TrySendError};
+use serde::Serialize;
+use sotong::{CloseCode, Sender, Topics, TrySendError};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
-use crate::core::{ClientId, Greeting, Hub, Limits, Output, SessionId, Timestamp};
-use crate::wire::Disconnect;
+use crate::core::{
+    AskId, AskOutcome, AskRefused, ChannelName, ClientId, Greeting, Hub, Limits, Output, SessionId, Timestamp,
+};
+use crate::wire::{Disconnect, Json};
 
 /// The hub, and the socket of each of its sessions.
 ///
@@ -20,12 +25,18 @@ pub(super) struct Switchboard {
     inner: Mutex<Inner>,
     /// How many clients were disconnected because they read too slowly.
     slow: AtomicU64,
+    clock: WallClock,
+    /// Tells who keeps the deadlines about an earlier one.
+    earlier: Notify,
 }
 
 #[derive(Debug)]
 struct Inner {
     hub: Hub,
+    topics: Topics,
     sockets: BTreeMap<SessionId, Sender>,
+    /// Who waits for the outcome of an ask.
+    asked: BTreeMap<AskId, oneshot::Sender<AskOutcome>>,
     /// Kept for its memory; empty between inputs.
     outputs: Vec<Output>,
 }
@@ -37,15 +48,17 @@ pub(super) struct Seat(SessionId);
 impl Switchboard {
     /// # Errors
     /// When the operating system has no random bytes.
-    pub(super) fn new(limits: Limits, ping_seconds: u32) -> io::Result<Switchboard> {
+    pub(super) fn new(limits: Limits, ping_seconds: u32, topics: Topics) -> io::Result<Switchboard> {
         let greeting =
             Greeting { version: concat!("sotong ", env!("CARGO_PKG_VERSION")).to_owned(), ping_seconds };
         let mut random = [0; 5];
         getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
         let incarnation: String = random.iter().map(|byte| char::from(b'a' + byte % 26)).collect();
         let hub = Hub::new(limits, greeting, incarnation);
-        let inner = Inner { hub, sockets: BTreeMap::new(), outputs: Vec::new() };
-        Ok(Switchboard { inner: Mutex::new(inner), slow: AtomicU64::new(0) })
+        let (sockets, asked) = (BTreeMap::new(), BTreeMap::new());
+        let inner = Inner { hub, topics, sockets, asked, outputs: Vec::new() };
+        let clock = WallClock::start();
+        Ok(Switchboard { inner: Mutex::new(inner), slow: AtomicU64::new(0), clock, earlier: Notify::new() })
     }
 
     /// A connection was opened, and its URL asked for these channels.
@@ -55,7 +68,8 @@ impl Switchboard {
             .expect("it worked when the switchboard was made, and does not stop working");
         let channels: Vec<&str> = channels.iter().map(String::as_str).collect();
         self.input(|inner| {
-            let session = inner.hub.open(ClientId::new(random), &channels, now(), &mut inner.outputs);
+            let session =
+                inner.hub.open(ClientId::new(random), &channels, self.clock.now(), &mut inner.outputs);
             inner.sockets.insert(session, socket.clone());
             tracing::debug!(connection = socket.id(), %session, sessions = inner.sockets.len(), "opened");
             Seat(session)
@@ -64,7 +78,7 @@ impl Switchboard {
 
     /// A client sent a text.
     pub(super) fn command(&self, seat: &Seat, text: &str) {
-        self.input(|inner| inner.hub.command(seat.0, text, now(), &mut inner.outputs));
+        self.input(|inner| inner.hub.command(seat.0, text, self.clock.now(), &mut inner.outputs));
     }
 
     /// A client did something that the hub does not look at.
@@ -79,6 +93,66 @@ impl Switchboard {
             tracing::debug!(session = %seat.0, sessions = inner.sockets.len(), "closed");
             inner.hub.close(seat.0, &mut inner.outputs);
         });
+    }
+
+    /// Offers a channel in which only the server speaks.
+    pub(super) fn offer(&self, channel: ChannelName) {
+        self.input(|inner| inner.hub.offer(channel));
+    }
+
+    /// The server says something in a channel. Returns how many hear it.
+    pub(super) fn publish(&self, channel: &str, data: &impl Serialize) -> usize {
+        let data = Json::of(data);
+        self.input(|inner| inner.hub.publish_from_server(channel, data, self.clock.now(), &mut inner.outputs))
+    }
+
+    /// The server says something to one session.
+    pub(super) fn tell(&self, session: SessionId, data: &impl Serialize) {
+        let data = Json::of(data);
+        self.input(|inner| inner.hub.tell(session, data, &mut inner.outputs));
+    }
+
+    /// Who follows a channel.
+    pub(super) fn members(&self, channel: &str) -> Vec<SessionId> {
+        self.input(|inner| inner.hub.members(channel))
+    }
+
+    /// The server puts a question to a session, and waits for what comes of it.
+    pub(super) async fn ask(
+        &self,
+        session: SessionId,
+        method: &str,
+        data: &impl Serialize,
+        timeout: Duration,
+    ) -> Result<AskOutcome, AskRefused> {
+        let data = Json::of(data);
+        let deadline = self.clock.after(timeout);
+        let outcome = self.input(|inner| {
+            let ask = inner.hub.ask(session, method, data, deadline, &mut inner.outputs)?;
+            let (told, outcome) = oneshot::channel();
+            inner.asked.insert(ask, told);
+            Ok(outcome)
+        })?;
+        self.earlier.notify_one();
+        // The hub ends each ask, unless the whole server ends.
+        Ok(outcome.await.unwrap_or(AskOutcome::Gone))
+    }
+
+    /// Ends asks at their deadlines, for ever.
+    pub(super) async fn keep_deadlines(&self) {
+        loop {
+            match self.input(|inner| inner.hub.next_deadline()) {
+                None => self.earlier.notified().await,
+                Some(deadline) => {
+                    tokio::select! {
+                        () = self.earlier.notified() => {}
+                        () = tokio::time::sleep_until(self.clock.instant(deadline)) => {
+                            self.input(|inner| inner.hub.handle_timeout(self.clock.now(), &mut inner.outputs));
+                        }
+                    }
+                }
+            }
+        }
     }
 
     fn input<T>(&self, input: impl FnOnce(&mut Inner) -> T) -> T {
@@ -114,6 +188,30 @@ impl Inner {
                         Err(TrySendError::Closed(_)) => {}
                     }
                 }
+                Output::Subscribe(session, topic) => {
+                    let Some(socket) = self.sockets.get(&session) else { continue };
+                    // To one that is closing nothing more is said; the hub allows fewer channels than the library.
+                    if let Err(error) = socket.subscribe(topic.as_str()) {
+                        tracing::debug!(connection = socket.id(), %session, %topic, %error, "not subscribed");
+                    }
+                }
+                Output::Unsubscribe(session, topic) => {
+                    if let Some(socket) = self.sockets.get(&session) {
+                        socket.unsubscribe(topic.as_str());
+                    }
+                }
+                Output::Publish(topic, text) => {
+                    self.topics.publish(topic.as_str(), text);
+                }
+                Output::Answered { ask, outcome, .. } => {
+                    // Whoever asked may have stopped waiting.
+                    if let Some(asked) = self.asked.remove(&ask) {
+                        let _ = asked.send(outcome);
+                    }
+                }
+                Output::AnsweredLate { ask, session } => {
+                    tracing::debug!(%session, %ask, "an answer came late")
+                }
                 Output::Disconnect { session, disconnect, reason } => {
                     if let Some(socket) = self.sockets.remove(&session) {
                         tracing::debug!(connection = socket.id(), %session, code = disconnect.code(), reason, "disconnected");
@@ -136,7 +234,34 @@ pub(super) fn close(socket: &Sender, disconnect: Disconnect, reason: &str) {
     socket.close(code, reason);
 }
 
-fn now() -> Timestamp {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+/// The wall clock as it was at the start, and what has gone by since: it never jumps, so deadlines can be told by it.
+#[derive(Debug)]
+struct WallClock {
+    start: Instant,
+    start_ms: i64,
+}
+
+impl WallClock {
+    fn start() -> WallClock {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        WallClock {
+            start: Instant::now(),
+            start_ms: i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX / 2),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.after(Duration::ZERO)
+    }
+
+    fn after(&self, time: Duration) -> Timestamp {
+        let since_start = (self.start.elapsed() + time).as_millis();
+        Timestamp(self.start_ms.saturating_add(i64::try_from(since_start).unwrap_or(i64::MAX / 2)))
+    }
+
+    /// When [`now`](Self::now) will have come to a moment.
+    fn instant(&self, time: Timestamp) -> Instant {
+        let since_start = u64::try_from(time.0.saturating_sub(self.start_ms)).unwrap_or(0);
+        self.start + Duration::from_millis(since_start)
+    }
 }

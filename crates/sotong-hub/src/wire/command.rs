@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::json::is_zero;
-use super::{Disconnect, Error, ErrorCode, Json};
+use super::{AskAnswer, Disconnect, Error, ErrorCode, Json};
 
 /// One request of a client, with the id that its reply will carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +151,8 @@ struct Envelope<'a> {
     #[serde(default)]
     id: u32,
     #[serde(borrow, default)]
+    answer: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     connect: Option<&'a RawValue>,
     #[serde(borrow, default)]
     subscribe: Option<&'a RawValue>,
@@ -176,6 +178,38 @@ struct Envelope<'a> {
     sub_refresh: Option<&'a RawValue>,
 }
 
+/// What a client may say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientMessage {
+    /// A command, which gets a reply.
+    Command(Command),
+    /// The answer to an ask, which gets none.
+    Answer(AskAnswer),
+}
+
+impl ClientMessage {
+    /// Reads one message of the plain profile.
+    ///
+    /// # Errors
+    /// As [`Command::parse`].
+    pub fn parse(text: &str) -> Result<ClientMessage, Malformed> {
+        let envelope = Envelope::read(text)?;
+        let Some(answer) = envelope.answer else { return envelope.command().map(ClientMessage::Command) };
+        if envelope.id != 0 || envelope.requests().next().is_some() {
+            return Err(match envelope.id {
+                0 => unanswerable("an answer and a request in one message"),
+                id => Malformed::Answerable {
+                    id,
+                    error: ErrorCode::BadRequest.because("an answer has no id, and comes alone"),
+                },
+            });
+        }
+        object(answer.get())
+            .map(ClientMessage::Answer)
+            .map_err(|_| unanswerable("an answer is an object with the id of an ask and data, or an error"))
+    }
+}
+
 impl Command {
     /// Reads one command of the plain profile.
     ///
@@ -185,9 +219,17 @@ impl Command {
     /// # Errors
     /// [`Malformed`] says whether a reply is possible or the connection has to end.
     pub fn parse(text: &str) -> Result<Command, Malformed> {
-        let envelope: Envelope<'_> =
-            object(text).map_err(|_| unanswerable("not a JSON object with a number as its id"))?;
-        let id = envelope.id;
+        Envelope::read(text)?.command()
+    }
+}
+
+impl<'a> Envelope<'a> {
+    fn read(text: &'a str) -> Result<Envelope<'a>, Malformed> {
+        object(text).map_err(|_| unanswerable("not a JSON object with a number as its id"))
+    }
+
+    fn requests(&self) -> impl Iterator<Item = (&'static str, &'a RawValue)> {
+        let envelope = self;
         let bodies = [
             ("connect", envelope.connect),
             ("subscribe", envelope.subscribe),
@@ -202,7 +244,12 @@ impl Command {
             ("refresh", envelope.refresh),
             ("sub_refresh", envelope.sub_refresh),
         ];
-        let mut present = bodies.into_iter().filter_map(|(name, body)| body.map(|body| (name, body)));
+        bodies.into_iter().filter_map(|(name, body)| body.map(|body| (name, body)))
+    }
+
+    fn command(&self) -> Result<Command, Malformed> {
+        let id = self.id;
+        let mut present = self.requests();
         let (first, second) = (present.next(), present.next());
 
         // `send` is the one request without a reply. Nobody here takes what is sent, and silence would hide that.

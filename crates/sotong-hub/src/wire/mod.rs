@@ -19,6 +19,7 @@
 //! Layering: `wire` knows neither sockets nor channels; [`core`](crate::core) turns its commands into replies and
 //! pushes.
 
+mod ask;
 mod command;
 mod disconnect;
 mod error;
@@ -26,14 +27,15 @@ mod json;
 mod push;
 mod reply;
 
+pub use ask::{Answered, Ask, AskAnswer, AskError};
 pub use command::{
-    Command, HistoryRequest, Malformed, PresenceRequest, PresenceStatsRequest, PublishRequest, Request,
-    StreamPosition, SubscribeRequest, UnsubscribeRequest,
+    ClientMessage, Command, HistoryRequest, Malformed, PresenceRequest, PresenceStatsRequest, PublishRequest,
+    Request, StreamPosition, SubscribeRequest, UnsubscribeRequest,
 };
 pub use disconnect::Disconnect;
 pub use error::{Error, ErrorCode};
 pub use json::Json;
-pub use push::{ClientInfo, Connect, Join, Leave, Publication, Push, PushEvent};
+pub use push::{ClientInfo, Connect, Join, Leave, Message, Publication, Push, PushEvent, Skipped};
 pub use reply::{
     Answer, Empty, HistoryResult, PresenceResult, PresenceStatsResult, Reply, SubscribeResult, to_text,
 };

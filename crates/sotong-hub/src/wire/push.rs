@@ -43,6 +43,10 @@ pub enum PushEvent<'a> {
     Join(Join),
     /// Somebody left the channel.
     Leave(Leave),
+    /// Something for this client alone.
+    Message(Message),
+    /// Publications of the channel were left out, because this client did not take what was before them.
+    Skipped(Skipped),
     /// The connection stands. The hub's first words on the plain profile, where opening implies connecting.
     Connect(Connect),
 }
@@ -92,6 +96,20 @@ pub struct Join {
 pub struct Leave {
     /// Who.
     pub info: ClientInfo,
+}
+
+/// Something for one client alone, outside of all channels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Any JSON value.
+    pub data: Json,
+}
+
+/// Publications were left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// How many.
+    pub count: u64,
 }
 
 /// The connection stands.

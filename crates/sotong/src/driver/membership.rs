@@ -20,6 +20,8 @@ pub(super) struct Membership {
     lanes: VecDeque<Lane>,
     /// Whether the carrier did not take all at the last try.
     is_behind: bool,
+    /// The topic that it was closed for, until its owner is told.
+    too_slow_for: Option<Arc<str>>,
 }
 
 /// What waits of one topic.
@@ -101,6 +103,11 @@ impl Outbound {
         self.membership.as_ref().is_some_and(|membership| !membership.lanes.is_empty())
     }
 
+    /// The topic that it was closed for, once.
+    pub(super) fn take_too_slow_for(&mut self) -> Option<Arc<str>> {
+        self.membership.as_mut().and_then(|membership| membership.too_slow_for.take())
+    }
+
     /// The end: what it was subscribed to.
     pub(super) fn part_with_all(&mut self) -> Vec<Arc<Topic>> {
         self.membership.take().map(|membership| membership.topics).unwrap_or_default()
@@ -143,6 +150,9 @@ impl Outbound {
             Ok(()) => accepted.messages += u64::from(framed.messages()),
             Err(Refused::Full) => {
                 self.outbox.close(topic.close(), Initiator::Local);
+                if let Some(membership) = &mut self.membership {
+                    membership.too_slow_for = Some(topic.name().into());
+                }
                 accepted.closed_as_slow = true;
             }
             // Just now, by the one before.

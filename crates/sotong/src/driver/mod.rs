@@ -326,6 +326,9 @@ impl<S: Sink> Driver<S> {
         }
         if self.shared().is_closing() {
             self.connection.close_sent(now);
+            if let Some(topic) = self.shared().take_too_slow_for() {
+                self.tell(|sink, socket| sink.error(socket, &Error::TooSlow { topic }));
+            }
         }
         if self.connection.deadline().is_some_and(|due| due <= now) {
             let mut answers = Answers::new(self.socket.shared(), now);

@@ -614,6 +614,14 @@ impl Shared {
         news.tell();
     }
 
+    /// The topic that the connection was closed for, because it was too slow; once.
+    pub(crate) fn take_too_slow_for(&self) -> Option<Arc<str>> {
+        if self.flags.load(Ordering::Acquire) & MEMBER == 0 {
+            return None;
+        }
+        self.lock().take_too_slow_for()
+    }
+
     /// Whether publications wait outside the outbox, seen without the lock.
     #[inline]
     pub(crate) fn is_behind(&self) -> bool {
