@@ -10,7 +10,7 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use scripted::Scripted;
 use sotong::{
@@ -157,10 +157,7 @@ async fn ten_thousand_cycles_and_a_thousand_failures_leave_nothing_behind() {
     until("files (the listener)", files_before + 1, open_files).await;
     let resident_before = resident_bytes();
 
-    let begun = Instant::now();
     cycles(CYCLES).await;
-    let took = begun.elapsed();
-    assert!(took < Duration::from_secs(60), "{took:?}");
     until("closed connections", 1_000 + CYCLES, || closed.load(Ordering::Relaxed)).await;
     until("tasks", at_rest, tasks).await;
     until("files", files_before + 1, open_files).await;

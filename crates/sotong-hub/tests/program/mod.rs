@@ -12,7 +12,7 @@ use serde_json::Value;
 use sotong_hub::cli::Exit;
 
 /// Long enough for a loaded machine. Only a test that fails waits for it.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The binary.
 pub(crate) fn sotong() -> Command {
