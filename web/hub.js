@@ -1,6 +1,7 @@
 // Commands and replies over a socket: each command has an id, and the reply repeats it.
 //
-// Events: "connect" (detail: the hub's first words), "push" (detail: what happened in a channel).
+// Events: "connect" (detail: the hub's first words), "push" (detail: what happened in a channel), "ask" (detail: a
+// question of the server, to be answered with `answer`), "answered" (detail: an answer that came too late, or was wrong).
 
 const REPLY_MS = 10_000;
 
@@ -43,6 +44,11 @@ export class Hub extends EventTarget {
     });
   }
 
+  /** Answers a question of the server; false if there is no connection. */
+  answer(id, data) {
+    return this.#socket.send(JSON.stringify({ answer: { id, data } }));
+  }
+
   #receive(text) {
     let message;
     try {
@@ -55,6 +61,9 @@ export class Hub extends EventTarget {
       this.dispatchEvent(new CustomEvent("connect", { detail: message.push.connect }));
     } else if (message.push) {
       this.dispatchEvent(new CustomEvent("push", { detail: message.push }));
+    } else if (message.ask || message.answered) {
+      const kind = message.ask ? "ask" : "answered";
+      this.dispatchEvent(new CustomEvent(kind, { detail: message[kind] }));
     } else {
       const request = this.#settle(message.id);
       if (message.error) request?.reject(new HubError(message.error));

@@ -1,4 +1,4 @@
-// What both pages share: the address of the hub, and copying the lines that are shown.
+// What the pages share: the address of the hub, copying the lines that are shown, and pausing what passes.
 
 import { onLanguage, words } from "./strings.js";
 
@@ -23,4 +23,17 @@ export function copies(button, source) {
       getSelection().selectAllChildren(source);
     }
   });
+}
+
+/** Makes `button` hold a panel of frames still, and let it go on. */
+export function pauses(button, frames) {
+  const show = () => {
+    button.textContent = words(frames.paused ? "go_on" : "pause");
+    button.ariaPressed = String(frames.paused);
+  };
+  button.addEventListener("click", () => {
+    frames.paused = !frames.paused;
+    show();
+  });
+  onLanguage(show);
 }

@@ -4,8 +4,12 @@ import { recall, remember } from "./memory.js";
 
 const STRINGS = {
   en: {
-    // both pages
+    // all pages
     chat: "Chat",
+    ticker: "Prices",
+    pages: "Pages",
+    pause: "Pause",
+    go_on: "Go on",
     state_connecting: "Connecting",
     state_open: "Connected",
     state_waiting: "Back in {seconds} s",
@@ -29,6 +33,7 @@ const STRINGS = {
     home_lead:
       "A web page usually asks, the server answers, and they hang up. A WebSocket stays open: both ends may speak, at any time, until one of them closes it.",
     home_open_chat: "Open the chat",
+    home_open_ticker: "Watch the prices",
     home_source: "or read the few lines below",
     home_live: "This page has just opened one",
     home_ask: "Ask whether it is there",
@@ -78,6 +83,10 @@ const STRINGS = {
   },
   ko: {
     chat: "채팅",
+    ticker: "시세",
+    pages: "페이지",
+    pause: "멈춤",
+    go_on: "계속",
     state_connecting: "연결하는 중",
     state_open: "연결됨",
     state_waiting: "{seconds}초 뒤 다시 연결",
@@ -100,6 +109,7 @@ const STRINGS = {
     home_lead:
       "웹 페이지는 보통 서버에 묻고, 답을 들으면 연결을 끊습니다. WebSocket은 열린 채로 남습니다. 어느 쪽이든 닫기 전까지는 양쪽 모두 언제든 먼저 말할 수 있습니다.",
     home_open_chat: "채팅 열기",
+    home_open_ticker: "시세 보기",
     home_source: "아래 몇 줄만 읽어 봐도 됩니다",
     home_live: "이 페이지가 방금 하나 열었습니다",
     home_ask: "거기 있는지 물어보기",
@@ -160,6 +170,11 @@ function firstLanguage() {
     if (Object.hasOwn(STRINGS, language ?? "")) return language;
   }
   return "en";
+}
+
+/** Adds the words of one page: `{ en: { key: words }, ko: { key: words } }`. */
+export function addWords(more) {
+  for (const code of Object.keys(STRINGS)) Object.assign(STRINGS[code], more[code]);
 }
 
 /** The words for `key`, with `{name}` replaced by `values.name`. */

@@ -48,6 +48,8 @@ fn each_wrong_input_gets_one_line() {
         (&["serve", "--allow-origin", "example.com"], &["--allow-origin", "example.com", "https://"]),
         (&["serve", "--allow-host", "https://example.com"], &["--allow-host", "https://example.com"]),
         (&["serve", "--threads", "0"], &["--threads '0'", "from 1 to 1024"]),
+        (&["serve", "--ask-interval", "0"], &["--ask-interval '0'", "from 1 to 86400"]),
+        (&["serve", "--ask-interval", "soon"], &["--ask-interval 'soon'", "seconds"]),
         (&["serve", "--threads", "-1"], &["--threads '-1'", "from 1 to 1024"]),
         (&["serve", "--log", "loud"], &["--log 'loud'", "error, warn, info"]),
         (&["serve", "--log", ""], &["--log ''", "error, warn, info"]),

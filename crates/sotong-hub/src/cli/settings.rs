@@ -1,6 +1,7 @@
 //! What is meant: checked, and in the form that the program uses.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use sotong::handshake::OriginPolicy;
 use sotong::tls::ServerTls;
@@ -13,6 +14,8 @@ use crate::serve;
 
 /// More threads than any machine has cores are a slip of the finger.
 const THREADS_MAX: usize = 1024;
+/// The longest time between two orders, in seconds: a day.
+const ASK_INTERVAL_SECONDS_MAX: u64 = 86_400;
 /// A message of more than 1 GiB does not fit into the memory of most machines, twice over as it may have to.
 const MESSAGE_BYTES_MAX: u64 = 1 << 30;
 
@@ -59,6 +62,7 @@ impl Settings {
                     front,
                     threads: threads(&serve.threads)?,
                     limits: Limits::default(),
+                    ask_interval: ask_interval(&serve.ask_interval)?,
                 };
                 (serve.log, Command::Serve(Box::new(settings)))
             }
@@ -128,6 +132,17 @@ fn origins(allowed: &[String], hosts: &[String]) -> Result<OriginPolicy, Failure
             .map_err(|error| Exit::Usage.because(format_args!("--allow-host: {error}")))?;
     }
     Ok(policy)
+}
+
+fn ask_interval(typed: &str) -> Result<Duration, Failure> {
+    match typed.parse() {
+        Ok(seconds) if (1..=ASK_INTERVAL_SECONDS_MAX).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => {
+            let wanted = format_args!("a number of seconds from 1 to {ASK_INTERVAL_SECONDS_MAX} is wanted")
+                .to_string();
+            Err(wrong("--ask-interval", typed, wanted))
+        }
+    }
 }
 
 fn threads(typed: &str) -> Result<usize, Failure> {

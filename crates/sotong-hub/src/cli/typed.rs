@@ -22,7 +22,7 @@ pub(super) struct Typed {
 pub(super) enum Command {
     /// Serves live pages and the WebSocket behind them, on one port
     #[command(after_help = SERVE_EXAMPLES)]
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Answers each message with itself: a target for tests and measurements
     #[command(after_help = ECHO_EXAMPLES)]
     Echo(Echo),
@@ -58,6 +58,9 @@ pub(super) struct Serve {
     pub(super) tls: Tls,
     #[command(flatten)]
     pub(super) front: Front,
+    /// How often the page /ticker is asked to confirm an order, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "15", allow_negative_numbers = true)]
+    pub(super) ask_interval: String,
     /// How many threads serve connections
     #[arg(long, value_name = "N", default_value = "1", allow_negative_numbers = true)]
     pub(super) threads: String,

@@ -15,12 +15,14 @@ mod plain;
 mod query;
 mod site;
 mod switchboard;
+mod ticker;
 mod topics;
 
 use std::future::IntoFuture;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sotong::{Config, ForwardedHeader, ProxyProtocol, Rate, Refusal, Request, Server};
 
@@ -29,6 +31,7 @@ use metrics::Metrics;
 use pages::Pages;
 use plain::Plain;
 use switchboard::Switchboard;
+use ticker::Ticker;
 
 /// The path of the plain end point.
 pub const PLAIN_PATH: &str = "/ws";
@@ -58,6 +61,8 @@ pub struct Settings {
     pub threads: usize,
     /// What each client may ask for.
     pub limits: Limits,
+    /// How often the server asks those who follow the market to confirm an order.
+    pub ask_interval: Duration,
 }
 
 /// What stands between clients and the server, and how much each of them may have.
@@ -106,6 +111,7 @@ pub struct Service {
     metrics: Option<Metrics>,
     threads: usize,
     switchboard: Arc<Switchboard>,
+    ticker: Ticker,
 }
 
 impl Service {
@@ -137,7 +143,8 @@ impl Service {
             None => None,
         };
         let switchboard = Arc::new(Switchboard::new(settings.limits, ping_seconds, server.topics())?);
-        Ok(Service { server, metrics, threads: settings.threads, switchboard })
+        let ticker = Ticker::new(switchboard.clone(), settings.ask_interval)?;
+        Ok(Service { server, metrics, threads: settings.threads, switchboard, ticker })
     }
 
     /// The addresses that it listens on, with the ports that the system chose.
@@ -161,7 +168,7 @@ impl Service {
     /// # Errors
     /// When the system refuses what serving needs, threads for example.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        let Service { server, metrics, threads, switchboard } = self;
+        let Service { server, metrics, threads, switchboard, ticker } = self;
         let watched = async {
             match metrics {
                 Some(metrics) => metrics.serve().await,
@@ -178,6 +185,7 @@ impl Service {
         tokio::select! {
             ended = served.into_future() => ended,
             () = deadlines.keep_deadlines() => Ok(()),
+            () = ticker.run() => Ok(()),
             // Until the very end: how a shutdown goes is worth watching.
             () = watched => Ok(()),
         }

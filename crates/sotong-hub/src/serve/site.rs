@@ -20,23 +20,29 @@ macro_rules! file {
     };
 }
 
-static SITE: [(&str, File); 16] = [
+static SITE: [(&str, File); 22] = [
     ("/", file!(HTML, "index.html")),
     ("/chat", file!(HTML, "chat.html")),
+    ("/ticker", file!(HTML, "ticker.html")),
     ("/style.css", file!(STYLE, "style.css")),
     ("/home.css", file!(STYLE, "home.css")),
     ("/chat.css", file!(STYLE, "chat.css")),
+    ("/ticker.css", file!(STYLE, "ticker.css")),
     ("/favicon.svg", file!(IMAGE, "favicon.svg")),
     ("/favicon.ico", file!(IMAGE, "favicon.svg")),
     ("/index.js", file!(SCRIPT, "index.js")),
+    ("/chart.js", file!(SCRIPT, "chart.js")),
     ("/chat.js", file!(SCRIPT, "chat.js")),
     ("/frames.js", file!(SCRIPT, "frames.js")),
     ("/hub.js", file!(SCRIPT, "hub.js")),
     ("/memory.js", file!(SCRIPT, "memory.js")),
+    ("/orders.js", file!(SCRIPT, "orders.js")),
     ("/page.js", file!(SCRIPT, "page.js")),
     ("/socket.js", file!(SCRIPT, "socket.js")),
     ("/state.js", file!(SCRIPT, "state.js")),
     ("/strings.js", file!(SCRIPT, "strings.js")),
+    ("/strings_ticker.js", file!(SCRIPT, "strings_ticker.js")),
+    ("/ticker.js", file!(SCRIPT, "ticker.js")),
 ];
 
 /// The file at a path.
@@ -79,13 +85,24 @@ mod tests {
         assert_eq!(files + 1, SITE.len(), "favicon.ico is another name for favicon.svg");
     }
 
+    /// The page asks for what the server offers.
+    #[test]
+    fn the_page_with_prices_knows_the_symbols() {
+        let page = find("/ticker.js").map(|file| std::str::from_utf8(file.body).unwrap()).unwrap();
+        let symbols: Vec<String> =
+            crate::core::Market::symbols().map(|symbol| format!("{symbol:?}")).collect();
+        assert!(page.contains(&format!("const SYMBOLS = [{}];", symbols.join(", "))), "{symbols:?}");
+    }
+
     /// A module that imports what is not served, or a page that links to it, is broken for everybody.
     #[test]
     fn everything_that_the_files_refer_to_is_served() {
         let mut references = 0;
         for (path, file) in &SITE {
             let text = std::str::from_utf8(file.body).unwrap();
-            for (before, after) in [("from \"./", "\""), ("src=\"/", "\""), ("href=\"/", "\"")] {
+            for (before, after) in
+                [("import \"./", "\""), ("from \"./", "\""), ("src=\"/", "\""), ("href=\"/", "\"")]
+            {
                 for found in text.split(before).skip(1) {
                     let name = found.split(after).next().unwrap();
                     assert!(find(&format!("/{name}")).is_some(), "{path} refers to /{name}");
