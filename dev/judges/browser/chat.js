@@ -1,5 +1,6 @@
 'use strict';
-// A real Chromium, as people use it: two of them chat through `sotong serve`.
+// A real Chromium, as people use it: they chat through `sotong serve`, and watch its prices.
+// The cases of one page are one file, and one line here.
 //
 //     node chat.js BINARY CHROMIUM SCREENSHOT_FOLDER     (NODE_PATH names the folder that holds `playwright-core` and `ws`)
 
@@ -10,6 +11,7 @@ const { Target } = require('../node/target');
 const chatCases = require('./chat_cases');
 const layoutCases = require('./layout_cases');
 const originCases = require('./origin_cases');
+const tickerCases = require('./ticker_cases');
 const { People } = require('./people');
 
 // Without them Chromium calls home at every start, which a closed network makes slow and loud.
@@ -28,6 +30,7 @@ async function main(binary, executablePath, screenshots) {
     world.target = await Target.start(binary, ['serve', '--listen', '127.0.0.1:0']);
     let failures = await runCases('browser: ', originCases, world, 60);
     failures += await runCases('browser: ', chatCases, world, 60);
+    failures += await runCases('browser: ticker: ', tickerCases, world, 150);
     failures += await runCases('browser: ', layoutCases, world, 120);
     return failures === 0 ? 0 : 1;
   } finally {

@@ -42,6 +42,15 @@ for (const width of [1280, 390]) {
       await fitsAndIsKept(world, person, `home-${width}-${colorScheme}`);
       await person.leaves();
     }]);
+    looks.push([`the prices at ${width} px, ${colorScheme}`, async (world) => {
+      const person = await world.people.come(look);
+      await person.page.goto(`${world.target.http}/ticker`);
+      await person.isConnected();
+      // A chart with something in it.
+      await person.page.waitForFunction(() => document.querySelectorAll('#frames .frame').length > 100);
+      await fitsAndIsKept(world, person, `ticker-${width}-${colorScheme}`);
+      await person.leaves();
+    }]);
     looks.push([`the chat at ${width} px, ${colorScheme}`, async (world) => {
       const person = await world.people.come(look);
       await person.page.goto(`${world.target.http}/chat`);
@@ -65,7 +74,7 @@ for (const width of [1280, 390]) {
 
 module.exports = [
   ...looks,
-  ...[['home', ''], ['chat', 'chat']].flatMap(([name, place]) => [1280, 390].map((width) => [
+  ...[['home', ''], ['chat', 'chat'], ['ticker', 'ticker']].flatMap(([name, place]) => [1280, 390].map((width) => [
     `${name} in Korean at ${width} px`, async (world) => {
       const person = await world.people.come({ width, height: width === 390 ? 844 : 800, locale: 'ko-KR' });
       await person.page.goto(`${world.target.http}/${place}`);
@@ -77,7 +86,7 @@ module.exports = [
     },
   ])),
   ['pages come with a strict content policy', async ({ target }) => {
-    for (const place of ['/', '/chat']) {
+    for (const place of ['/', '/chat', '/ticker']) {
       const response = await fetch(`${target.http}${place}`);
       const policy = response.headers.get('content-security-policy') ?? '';
       assert.match(policy, /default-src 'none'|default-src 'self'/, policy);

@@ -10,8 +10,8 @@ class People {
   }
 
   /** A new person with an empty browser. */
-  async come({ width = 1280, height = 800, locale = 'en-US', colorScheme = 'light' } = {}) {
-    const context = await this.browser.newContext({ viewport: { width, height }, locale, colorScheme });
+  async come({ width = 1280, height = 800, locale = 'en-US', colorScheme = 'light', ignoreHTTPSErrors = false } = {}) {
+    const context = await this.browser.newContext({ viewport: { width, height }, locale, colorScheme, ignoreHTTPSErrors });
     const person = new Person(context);
     await person.watch();
     this.all.push(person);

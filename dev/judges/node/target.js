@@ -14,8 +14,9 @@ class Target {
     try {
       const lines = readline.createInterface({ input: child.stdout });
       const first = once(lines, 'line').then(([line]) => line);
+      lines.on('line', (line) => (target.metrics ??= /metrics at (\S+)/.exec(line)?.[1]));
       const line = await within(20_000, 'its first line', Promise.race([first, target.exited.then(() => '(it ended)')]));
-      const address = /(?:ws|http):\/\/((\S+):(\d+))\/?$/.exec(line.trim());
+      const address = /(?:wss?|https?):\/\/((\S+):(\d+))\/?$/.exec(line.trim());
       if (!address) throw new Error(`${binary} ${args.join(' ')}: the first line names no address: ${line}`);
       [, target.authority, target.host] = address;
       target.port = Number(address[3]);

@@ -20,6 +20,8 @@ pub(super) struct Membership {
     lanes: VecDeque<Lane>,
     /// Whether the carrier did not take all at the last try.
     is_behind: bool,
+    /// Whether what has waited is on its way from here to the outbox.
+    is_refilling: bool,
     /// The topic that it was closed for, until its owner is told.
     too_slow_for: Option<Arc<str>>,
 }
@@ -28,6 +30,8 @@ pub(super) struct Membership {
 pub(super) struct Lane {
     topic: Arc<Topic>,
     waiting: VecDeque<Framed>,
+    /// Of all that waits.
+    bytes: usize,
     /// How many were left out before the first that waits, and not told.
     skipped: u64,
 }
@@ -47,19 +51,19 @@ impl Membership {
     fn keep(&mut self, topic: &Arc<Topic>, framed: &Framed, waiting_max: usize, bytes_max: usize) -> u64 {
         let known = self.lanes.iter().position(|lane| Arc::ptr_eq(&lane.topic, topic));
         let at = known.unwrap_or_else(|| {
-            self.lanes.push_back(Lane { topic: topic.clone(), waiting: VecDeque::new(), skipped: 0 });
+            let lane = Lane { topic: topic.clone(), waiting: VecDeque::new(), bytes: 0, skipped: 0 };
+            self.lanes.push_back(lane);
             self.lanes.len() - 1
         });
         let lane = &mut self.lanes[at];
+        lane.bytes += framed.len();
         lane.waiting.push_back(framed.clone());
-        let mut bytes: usize = lane.waiting.iter().map(Framed::len).sum();
-        let mut skipped = 0;
-        while lane.waiting.len() > 1 && (lane.waiting.len() > waiting_max || bytes > bytes_max) {
-            bytes -= lane.waiting.pop_front().map_or(0, |oldest| oldest.len());
-            skipped += 1;
-        }
-        lane.skipped += skipped;
-        skipped
+        lane.thin(waiting_max, bytes_max)
+    }
+
+    /// Whether publications that may be left out have to wait here: for the carrier, or for those that wait already.
+    fn holds_back(&self) -> bool {
+        self.is_behind || self.is_refilling || !self.lanes.is_empty()
     }
 }
 
@@ -80,6 +84,11 @@ impl Outbound {
         }
         let topic = enter();
         membership.topics.push(topic.clone());
+        if topic.waiting_max().is_some()
+            && let Some(transport) = &self.transport
+        {
+            transport.keep_fresh();
+        }
         Ok(Some(topic))
     }
 
@@ -116,7 +125,7 @@ impl Outbound {
     /// Takes publications.
     pub(super) fn accept(&mut self, run: &Run<'_>, address: usize, bytes_max: usize) -> Accepted {
         let mut accepted = Accepted { messages: 0, is_due: false, closed_as_slow: false };
-        let is_behind = self.membership.as_ref().is_some_and(|membership| membership.is_behind);
+        let holds_back = self.membership.as_ref().is_some_and(|membership| membership.holds_back());
         match (run.topic.waiting_max(), run.joined(address)) {
             (None, Some(all)) => self.accept_or_close(all, run.topic, &mut accepted),
             (None, None) => {
@@ -124,13 +133,13 @@ impl Outbound {
                     self.accept_or_close(each, run.topic, &mut accepted);
                 }
             }
-            (Some(_), Some(all)) if !is_behind && self.push_framed(all).is_ok() => {
+            (Some(_), Some(all)) if !holds_back && self.push_framed(all).is_ok() => {
                 accepted.messages = all.messages().into();
             }
             (Some(waiting_max), _) => {
                 for each in run.each(address) {
                     accepted.messages += 1;
-                    let has_room = !is_behind && !self.has_lanes() && self.push_framed(each).is_ok();
+                    let has_room = !holds_back && !self.has_lanes() && self.push_framed(each).is_ok();
                     if let Some(membership) = &mut self.membership
                         && !has_room
                     {
@@ -177,12 +186,24 @@ impl Outbound {
 
     /// What waits outside the outbox, to be put into it by [`refill`](Self::refill).
     pub(super) fn take_lanes(&mut self) -> VecDeque<Lane> {
-        self.membership.as_mut().map(|membership| std::mem::take(&mut membership.lanes)).unwrap_or_default()
+        let Some(membership) = &mut self.membership else { return VecDeque::new() };
+        membership.is_refilling = true;
+        std::mem::take(&mut membership.lanes)
     }
 
     /// Puts what waited into the outbox, as far as it is good to; each topic's after what is said about those that were
     /// left out.
-    pub(super) fn refill(&mut self, lanes: VecDeque<(Lane, Option<Message>)>) {
+    pub(super) fn refill(&mut self, mut lanes: VecDeque<(Lane, Option<Message>)>, bytes_max: usize) {
+        let is_closing = self.is_closing();
+        let Some(membership) = &mut self.membership else { return };
+        membership.is_refilling = false;
+        if is_closing {
+            // No data may follow a Close.
+            membership.lanes.clear();
+            return;
+        }
+        // Of topics that it has left meanwhile nothing more is wanted.
+        lanes.retain(|(lane, _)| membership.topics.iter().any(|topic| Arc::ptr_eq(topic, &lane.topic)));
         let mut rest = VecDeque::new();
         for (mut lane, notice) in lanes {
             if self.outbox.len() >= REFILL_BYTES {
@@ -198,7 +219,7 @@ impl Outbound {
                 if self.push_framed(framed).is_err() {
                     break;
                 }
-                lane.waiting.pop_front();
+                lane.forget_oldest();
             }
             if !lane.waiting.is_empty() {
                 rest.push_back(lane);
@@ -216,19 +237,41 @@ impl Outbound {
                         lane.topic.registry().skipped(dropped);
                         lane.skipped += dropped + gap;
                         lane.waiting.clear();
+                        lane.bytes = 0;
                     }
                     lane.waiting.extend(newer.waiting);
+                    lane.bytes += newer.bytes;
+                    if let Some(waiting_max) = lane.topic.waiting_max() {
+                        let skipped = lane.thin(waiting_max, bytes_max);
+                        lane.topic.registry().skipped(skipped);
+                    }
                 }
                 None => rest.push_back(newer),
             }
         }
-        // Of topics that it has left meanwhile nothing more is wanted.
-        rest.retain(|lane| membership.topics.iter().any(|topic| Arc::ptr_eq(topic, &lane.topic)));
         membership.lanes = rest;
     }
 }
 
 impl Lane {
+    /// Leaves out what is too old or too much; never the newest. Returns how many that were.
+    fn thin(&mut self, waiting_max: usize, bytes_max: usize) -> u64 {
+        let before = self.waiting.len();
+        while self.waiting.len() > 1 && (self.waiting.len() > waiting_max || self.bytes > bytes_max) {
+            self.forget_oldest();
+        }
+        let skipped = (before - self.waiting.len()) as u64;
+        self.skipped += skipped;
+        skipped
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.waiting.pop_front() {
+            self.bytes -= oldest.len();
+        }
+    }
+
+
     /// What is to be said about the publications that were left out before the first that waits.
     pub(super) fn notice(&self) -> Option<Message> {
         if self.skipped == 0 { None } else { self.topic.notice(self.skipped) }

@@ -641,7 +641,7 @@ impl Shared {
             .collect();
         let mut outbound = self.lock();
         if outbound.over.is_none() {
-            outbound.refill(lanes);
+            outbound.refill(lanes, self.outbox_bytes_max());
         }
         self.publish(&outbound);
     }

@@ -304,6 +304,10 @@ impl Mailroom {
         let result = subscriber.join(name, max, || self.registry.enter(name, slow, self));
         if let Ok(Some(topic)) = &result {
             members.topics.entry(address(topic)).or_default().insert(subscriber);
+            if topic.waiting_max().is_some() && subscriber.is_queued() {
+                // Whether its carrier takes that is to be known before it is published to.
+                members.due.push_back(subscriber.clone());
+            }
         }
         drop(members);
         self.wake();

@@ -94,10 +94,16 @@ impl Registry {
 
     /// What happens to slow subscribers of a topic, if this is its first one.
     pub(super) fn slow(&self, name: &str) -> Slow {
-        match &self.rules.slow {
-            Some(slow) if self.find(name).is_none() => slow(name),
-            _ => Slow::default(),
+        let Some(slow) = &self.rules.slow else { return Slow::default() };
+        if let Some(topic) = self.find(name) {
+            // Its last subscriber may go before this one comes: then it lives again, with what was said of it.
+            return topic.slow.clone();
         }
+        catch_unwind(AssertUnwindSafe(|| slow(name))).unwrap_or_else(|_| {
+            crate::counts::panicked();
+            tracing::error!("the rule about a topic's slow subscribers panicked; they are closed");
+            Slow::default()
+        })
     }
 
     /// One more subscriber of the topic on this worker.

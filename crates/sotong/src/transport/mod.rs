@@ -89,6 +89,13 @@ impl Transport {
         }
     }
 
+    /// Has the kernel take little more than it can send: what waits longer waits here, where it can still be left out.
+    pub(crate) fn keep_fresh(&self) {
+        if let Transport::Tcp(stream) = self {
+            tcp::keep_fresh(stream);
+        }
+    }
+
     /// Ends the sending direction. Call it again until it is ready.
     pub(crate) fn poll_shutdown(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

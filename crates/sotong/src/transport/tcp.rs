@@ -48,3 +48,18 @@ pub(super) fn try_write(stream: &TcpStream, slices: &[IoSlice<'_>]) -> io::Resul
 pub(super) fn shutdown(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).shutdown(Shutdown::Write)
 }
+
+/// How many bytes the kernel may hold that it has not sent.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_BYTES: u32 = 16 * 1024;
+
+/// Bounds what waits in the kernel: by default that is up to some megabytes, which a peer that has been away for a minute
+/// would get to see first. Where a system has no such option, it is as it is.
+pub(super) fn keep_fresh(stream: &TcpStream) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Err(error) = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES) {
+        tracing::debug!(%error, "the kernel does not bound what is unsent");
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = stream;
+}
