@@ -4,7 +4,7 @@
 
 mod support;
 
-use sotong::{Config, Events, Sender, Slow, Topics};
+use sotong::{Config, Events, MessageRef, Sender, Slow, Topics};
 use support::{Peer, soon};
 
 const SUBSCRIBERS: usize = 64;
@@ -18,6 +18,8 @@ impl Events for Member {
         socket.subscribe("room").expect("it may");
         socket.try_send("welcome").expect("there is room");
     }
+
+    fn message(&mut self, _: &Sender, _: MessageRef<'_>) {}
 }
 
 /// Resident anonymous memory of this process.

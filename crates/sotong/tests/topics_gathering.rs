@@ -7,7 +7,7 @@ mod subscribers;
 mod support;
 
 use carried::Form;
-use sotong::{Config, Events, Sender, Topics};
+use sotong::{Config, Events, MessageRef, Sender, Topics};
 use subscribers::Hall;
 use support::soon;
 use tokio::io::AsyncReadExt;
@@ -58,6 +58,8 @@ impl Events for Member {
         socket.subscribe("room").expect("it may");
         socket.try_send("welcome").expect("there is room");
     }
+
+    fn message(&mut self, _: &Sender, _: MessageRef<'_>) {}
 }
 
 /// Over TCP they are written past the outbox: what one write has brought, one read has.
