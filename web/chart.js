@@ -1,6 +1,7 @@
-// A line chart on a canvas: one symbol, the last two minutes.
+// A line chart on a canvas: one symbol, the last two minutes; what there is of them at first.
 
 const SPAN_MS = 120_000;
+const LEAST_SPAN_MS = 15_000;
 const POINTS_MAX = 1_500;
 const AXIS = 64;
 const EDGE = 12;
@@ -67,7 +68,8 @@ export class Chart {
     const margin = Math.max((top - low) * 0.12, top * 0.001);
     const [from, to] = [low - margin, top + margin];
     const right = width - AXIS;
-    const x = (time) => Math.max(0, right - ((now - time) / SPAN_MS) * right);
+    const span = Math.min(SPAN_MS, Math.max(LEAST_SPAN_MS, now - points[0].time));
+    const x = (time) => Math.max(0, right - ((now - time) / span) * right);
     const y = (price) => EDGE + (1 - (price - from) / (to - from)) * (height - 2 * EDGE);
 
     context.font = `12px ${style.fontFamily}`;
