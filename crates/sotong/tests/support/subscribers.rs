@@ -95,6 +95,7 @@ impl Seat {
                         &super::support::frame(CLOSE, true, &code.to_be_bytes()),
                     )
                     .await;
+                    let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.peer.stream).await;
                     return (texts, code, reason);
                 }
                 other => panic!("opcode {other}"),
