@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use shuttle::future::{block_on, spawn, yield_now};
 use sotong_proto::handshake::{Progress, Request, ServerHandshake};
@@ -21,6 +22,8 @@ use crate::live::Live;
 use crate::peer::Peer;
 use crate::sender::Sender;
 use crate::socket::WebSocket;
+use crate::topics::mailroom::Mailroom;
+use crate::topics::{Occupancy, Topics};
 use crate::transport::Transport;
 use crate::transport::model::Wire;
 
@@ -48,14 +51,24 @@ fn request() -> Request {
 
 /// What a driver is made of, without a runtime.
 fn driver<S: Sink>(form: Form, sink: S, wire: &Wire) -> (Driver<S>, Sender) {
+    let budget = Budget::new(1 << 30);
+    driver_with(config(), form, sink, wire, Clock::new(&budget, None))
+}
+
+fn driver_with<S: Sink>(
+    config: Arc<Config>,
+    form: Form,
+    sink: S,
+    wire: &Wire,
+    clock: Arc<Clock>,
+) -> (Driver<S>, Sender) {
     let transport = Arc::new(Transport::Model(wire.clone()));
     let direct = (form == Form::Pull).then(|| transport.clone());
-    let budget = Budget::new(1 << 30);
-    let clock = Clock::new(&budget, None);
     let guard = Arc::new(Live::default()).enter(1).expect("it is the first");
-    let shared = Shared::new(request(), Peer::new(None), config(), form, Role::Server, direct, clock.clone());
+    let (role, peer) = (Role::Server, Peer::new(None));
+    let shared = Shared::new(request(), peer, config.clone(), form, role, direct, clock.clone());
     let sender = Sender::new(shared);
-    let mut driver = Driver::new(Side::Server, config(), transport, sender.clone(), sink, clock, guard);
+    let mut driver = Driver::new(Side::Server, config, transport, sender.clone(), sink, clock, guard);
     driver.open(Vec::new());
     (driver, sender)
 }
@@ -279,4 +292,105 @@ fn handover_in_pull_form() {
     };
     shuttle::check_random(play, ORDERS);
     shuttle::check_pct(play, ORDERS, 3);
+}
+
+/// Two members of a topic, one of them for the whole time, two who publish, and the rounds of their worker.
+fn publications(form: Form) {
+    block_on(async {
+        let occupancies = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let heard_of = occupancies.clone();
+        let topics =
+            Topics::new().with_hook(move |_, occupancy| heard_of.lock().expect("no panic").push(occupancy));
+        // In event form, only its driver may write while others have their turns: all tasks of a model are threads.
+        let mailroom = Mailroom::new(topics.registry().clone(), form == Form::Pull);
+        let weak = Arc::downgrade(&mailroom);
+        let rounds = spawn(poll_fn(move |context| match weak.upgrade() {
+            Some(mailroom) => mailroom.poll_rounds(context),
+            None => Poll::Ready(()),
+        }));
+        let clock = Clock::new(&Budget::new(1 << 30), Some(mailroom));
+        // Nobody is too slow here.
+        let config = Arc::new(Config::default().with_outbox_bytes_max(1000).with_ping_interval(None));
+        let ends = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let mut members = Vec::new();
+        for _ in 0..2 {
+            let wire = Wire::new(WIRE_BYTES);
+            let sink = Echo { ends: ends.clone() };
+            let (driver, socket) = driver_with(config.clone(), form, sink, &wire, clock.clone());
+            members.push((spawn(driver), spawn(listen(wire.clone())), socket));
+        }
+        drop(clock);
+        let [stays, comes] = [&members[0].2, &members[1].2].map(Sender::clone);
+        assert_eq!(stays.subscribe("t"), Ok(true));
+        let publishes = {
+            let topics = topics.clone();
+            shuttle::thread::spawn(move || {
+                for index in 0..3 {
+                    assert!(topics.publish("t", format!("p{index}")) >= 1);
+                }
+            })
+        };
+        let publishes_and_sends = {
+            let (topics, stays) = (topics.clone(), stays.clone());
+            shuttle::thread::spawn(move || {
+                for index in 0..2 {
+                    topics.publish("t", format!("q{}", 2 * index));
+                    stays.try_send(format!("q{}", 2 * index + 1)).expect("there is room");
+                }
+            })
+        };
+        let comes_and_goes = {
+            let comes = comes.clone();
+            shuttle::thread::spawn(move || {
+                // It may be closed at any moment.
+                let came = comes.subscribe("t");
+                // Its own is not for itself.
+                comes.publish("t", "r0");
+                let went = comes.unsubscribe("t");
+                assert!(came.is_ok() || !went);
+                let _ = comes.subscribe("t");
+            })
+        };
+        // It may end while it is published to.
+        let closes = shuttle::thread::spawn(move || comes.close(CloseCode::NORMAL, ""));
+        for thread in [publishes, publishes_and_sends] {
+            thread.join().expect("no panic");
+        }
+        comes_and_goes.join().expect("no panic");
+        assert!(closes.join().expect("no panic"));
+        // What was published before comes before.
+        assert!(stays.close(CloseCode::NORMAL, ""));
+        drop(stays);
+        let mut heard = Vec::new();
+        for (driver, peer, socket) in members {
+            heard.push(peer.await.expect("it does not panic"));
+            driver.await.expect("it does not panic");
+            assert!(socket.is_closed());
+        }
+        assert_heard(&heard[0], 'p', 3);
+        assert_heard(&heard[0], 'q', 4);
+        assert_heard(&heard[0], 'r', 1);
+        for name in ['p', 'q'] {
+            let of_it: Vec<_> = heard[1].texts.iter().filter(|text| text.starts_with(name)).collect();
+            assert!(of_it.is_sorted_by(|a, b| a < b), "in order, each once: {of_it:?}");
+        }
+        assert!(!heard[1].texts.contains(&"r0".to_owned()), "its own");
+        assert!(topics.is_empty(), "nobody is there any more");
+        let occupancies = std::mem::take(&mut *occupancies.lock().expect("no panic"));
+        assert!(occupancies.chunks(2).all(|pair| *pair == [Occupancy::Populated, Occupancy::Empty]));
+        // All that knew the worker is gone.
+        rounds.await.expect("it does not panic");
+    });
+}
+
+#[test]
+fn handover_of_publications_in_event_form() {
+    shuttle::check_random(|| publications(Form::Events), ORDERS);
+    shuttle::check_pct(|| publications(Form::Events), ORDERS, 3);
+}
+
+#[test]
+fn handover_of_publications_in_pull_form() {
+    shuttle::check_random(|| publications(Form::Pull), ORDERS);
+    shuttle::check_pct(|| publications(Form::Pull), ORDERS, 3);
 }
