@@ -246,7 +246,12 @@ async fn thousands_of_lives_leave_nothing_behind() {
         let listening = files_before + 1;
         until("files after the first lives", listening, open_files).await;
         let tasks_at_rest = tasks_before + 3;
-        until("tasks after the first lives (the server's, its clock's and its mailroom's)", tasks_at_rest, tasks).await;
+        until(
+            "tasks after the first lives (the server's, its clock's and its mailroom's)",
+            tasks_at_rest,
+            tasks,
+        )
+        .await;
 
         live_all(address, LIVES).await;
         until("values of handlers", 0, || alive.load(Ordering::Relaxed)).await;

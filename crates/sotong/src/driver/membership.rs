@@ -271,7 +271,6 @@ impl Lane {
         }
     }
 
-
     /// What is to be said about the publications that were left out before the first that waits.
     pub(super) fn notice(&self) -> Option<Message> {
         if self.skipped == 0 { None } else { self.topic.notice(self.skipped) }
