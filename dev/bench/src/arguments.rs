@@ -12,6 +12,7 @@ use crate::cell::{self, Cell};
 use crate::cores::Pinning;
 use crate::dialer::Target;
 use crate::echo_reader::Wire;
+use crate::fan_out_server::Style;
 use crate::frame::Kind;
 use crate::load::Load;
 use crate::server::Peer;
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     Load(LoadSettings),
     Run(RunSettings),
     Memory(MemorySettings),
+    FanOut(FanOutSettings),
+    FanOutServer(FanOutServerSettings),
 }
 
 #[derive(Debug)]
@@ -61,6 +64,25 @@ pub(crate) struct MemorySettings {
     pub(crate) idle: Duration,
 }
 
+#[derive(Debug)]
+pub(crate) struct FanOutSettings {
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) pinning: Pinning,
+    pub(crate) subscribers: usize,
+    pub(crate) payload_bytes: usize,
+    pub(crate) depths: Vec<usize>,
+    pub(crate) runs: usize,
+    pub(crate) warm_up: Duration,
+    pub(crate) window: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct FanOutServerSettings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) style: Style,
+    pub(crate) threads: usize,
+}
+
 /// Why there is no command.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -92,6 +114,20 @@ enum TypedCommand {
     Run(TypedRun),
     /// Memory per idle connection.
     Memory(TypedMemory),
+    /// CPU per delivery: one speaker, many subscribers.
+    FanOut(TypedFanOut),
+    /// The server of `fan-out`, on the library: subscribes who comes to /, publishes what is said on /speak.
+    FanOutServer {
+        /// Where to listen.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// Which form of the library serves.
+        #[arg(long, value_enum, default_value = "event")]
+        style: Style,
+        /// How many threads serve.
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -138,6 +174,35 @@ struct TypedMemory {
     idle: Duration,
     #[command(flatten)]
     servers: Servers,
+}
+
+#[derive(Debug, Args)]
+struct TypedFanOut {
+    /// How many subscribers.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    subscribers: u32,
+    /// Bytes of a publication; 8 at least.
+    #[arg(long, value_name = "BYTES", default_value_t = 64)]
+    bytes: usize,
+    /// Publications in flight, with commas between them.
+    #[arg(long, value_delimiter = ',', value_name = "DEPTHS", default_value = "1,16")]
+    in_flight: Vec<usize>,
+    /// How often each server is measured.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    runs: u16,
+    /// A server to compare with: it subscribes who comes to / and publishes what is said on /speak; it prints a line with
+    /// ADDRESS:PORT. May be given again.
+    #[arg(long = "peer", value_name = "NAME=COMMAND")]
+    peers: Vec<Peer>,
+    /// Leave both sides to the scheduler, instead of one core each.
+    #[arg(long)]
+    no_pin: bool,
+    /// The measured window.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds_above_zero)]
+    seconds: Duration,
+    /// What goes before it.
+    #[arg(long, value_name = "SECONDS", default_value = "0.3", value_parser = seconds)]
+    warm_up: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -188,7 +253,7 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
     let typed = Typed::try_parse_from(arguments).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Help(error.render().to_string()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Stop::Wrong("say what to do: raw, load, run or memory (see --help)".into())
+            Stop::Wrong("say what to do: raw, load, run, memory or fan-out (see --help)".into())
         }
         _ => Stop::Wrong(in_one_line(&error.render().to_string())),
     })?;
@@ -217,6 +282,19 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
             warm_up: typed.timing.warm_up,
             window: typed.timing.seconds,
         }),
+        TypedCommand::FanOut(typed) => Command::FanOut(FanOutSettings {
+            pinning: if typed.no_pin { Pinning::Free } else { Pinning::Cores { server: 0, load: 1 } },
+            peers: typed.peers,
+            subscribers: typed.subscribers as usize,
+            payload_bytes: typed.bytes,
+            depths: typed.in_flight,
+            runs: usize::from(typed.runs),
+            warm_up: typed.warm_up,
+            window: typed.seconds,
+        }),
+        TypedCommand::FanOutServer { listen, style, threads } => {
+            Command::FanOutServer(FanOutServerSettings { listen, style, threads })
+        }
         TypedCommand::Memory(typed) => Command::Memory(MemorySettings {
             pinning: typed.servers.pinning(),
             servers: typed.servers.servers,

@@ -17,6 +17,8 @@ mod cores;
 mod dialer;
 mod echo_reader;
 mod failure;
+mod fan_out;
+mod fan_out_server;
 mod flight;
 mod frame;
 mod handshake;
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
         Command::Load(settings) => load::print(&settings),
         Command::Run(settings) => run::run(&settings),
         Command::Memory(settings) => memory::run(&settings),
+        Command::FanOut(settings) => fan_out::run(&settings),
+        Command::FanOutServer(settings) => fan_out_server::run(&settings),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

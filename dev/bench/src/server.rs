@@ -100,6 +100,30 @@ pub(crate) struct Recipe {
     arguments: Vec<String>,
 }
 
+/// How many servers of the fan-out benchmark are ours: they come first.
+pub(crate) const FAN_OUT_OWN: usize = 2;
+
+/// The servers of the fan-out benchmark: ours, then the peers.
+pub(crate) fn fan_out_recipes(peers: &[Peer]) -> Result<Vec<Recipe>> {
+    let harness = std::env::current_exe().during("finding this program's own path")?;
+    let own: [&str; FAN_OUT_OWN] = ["event", "pull"];
+    let own = own.map(|style| Recipe {
+        name: style.into(),
+        wire: Wire::WebSocket,
+        threads: Threads::One,
+        program: harness.clone(),
+        arguments: ["fan-out-server", "--style", style].map(String::from).to_vec(),
+    });
+    let peers = peers.iter().map(|peer| Recipe {
+        name: peer.name.clone(),
+        wire: Wire::WebSocket,
+        threads: Threads::Several,
+        program: peer.program.clone(),
+        arguments: peer.arguments.clone(),
+    });
+    Ok(own.into_iter().chain(peers).collect())
+}
+
 /// The recipes for the names in `wanted`, in the order of the list, and then for every peer.
 pub(crate) fn recipes(wanted: &[String], peers: &[Peer], sotong: Option<&PathBuf>) -> Result<Vec<Recipe>> {
     if let Some(name) = wanted.iter().find(|name| KNOWN.iter().all(|known| known.name != **name)) {
