@@ -3,6 +3,7 @@
 
 const FRAMES_MAX = 200;
 const TEXT_MAX = 4_000;
+const BYTES_MAX = 1_024;
 
 const encoder = new TextEncoder();
 const two = (number) => String(number).padStart(2, "0");
@@ -18,6 +19,14 @@ function element(name, className, text = "") {
   return created;
 }
 
+/** Bytes in hexadecimal, sixteen to a line; of many only the first. */
+function hex(bytes) {
+  const digits = Array.from(bytes.subarray(0, BYTES_MAX), (byte) => byte.toString(16).padStart(2, "0"));
+  const lines = [];
+  while (digits.length > 0) lines.push(digits.splice(0, 16).join(" "));
+  return lines.join("\n") + (bytes.length > BYTES_MAX ? " …" : "");
+}
+
 function pretty(text) {
   try {
     return JSON.stringify(JSON.parse(text), null, 2);
@@ -26,18 +35,21 @@ function pretty(text) {
   }
 }
 
-/** Shows what passes through `socket` in `list`; `labels()` gives the words for { out, in, event }. */
+/** Shows what passes through `socket` in `list`; `labels()` gives the words for { out, in, event }. What bytes mean is for
+ * `explain(buffer)` to say, if there is one: they are shown in hexadecimal, with that below. */
 export class Frames {
   /** Whether what passes is not shown. */
   paused = false;
 
   #list;
   #labels;
+  #explain;
   #waiting = [];
 
-  constructor(list, socket, labels) {
+  constructor(list, socket, labels, explain = () => "") {
     this.#list = list;
     this.#labels = labels;
+    this.#explain = explain;
     socket.addEventListener("frame", ({ detail }) => this.#add({ ...detail, date: new Date() }));
   }
 
@@ -61,25 +73,29 @@ export class Frames {
     if (atEnd) list.scrollTop = list.scrollHeight;
   }
 
-  #item({ direction, text, date }) {
+  #item({ direction, data, date }) {
+    const bytes = typeof data === "string" ? encoder.encode(data) : new Uint8Array(data);
+    const text = typeof data === "string" ? data : hex(bytes);
     const shown = text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)} …` : text;
+    const readable = () => {
+      if (typeof data !== "string") return `${shown}\n${this.#explain(data)}`.trimEnd();
+      return shown === text ? pretty(text) : shown;
+    };
 
     const summary = element("summary", "frame-line");
     const arrow = element("span", "frame-arrow", ARROWS[direction]);
     arrow.setAttribute("role", "img");
     arrow.setAttribute("aria-label", this.#labels()[direction]);
     summary.append(arrow, element("time", "frame-time", clock(date)));
-    if (direction !== "event") summary.append(element("span", "frame-size", `${encoder.encode(text).length} B`));
+    if (direction !== "event") summary.append(element("span", "frame-size", `${bytes.length} B`));
     summary.append(element("code", "frame-text", shown));
 
     const details = element("details", "frame-details");
     details.append(summary);
     // The readable form is made when somebody looks.
-    details.addEventListener(
-      "toggle",
-      () => details.append(element("pre", "frame-pretty", shown === text ? pretty(text) : shown)),
-      { once: true },
-    );
+    details.addEventListener("toggle", () => details.append(element("pre", "frame-pretty", readable())), {
+      once: true,
+    });
 
     const item = element("li", `frame frame-${direction}`);
     item.append(details);

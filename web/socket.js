@@ -6,7 +6,8 @@
 //   waiting      it broke; the next attempt is at `retryAt` (milliseconds, as Date.now())
 //   closed       it ended for good; `retry()` starts again
 //
-// Other events: "open", "message" (detail: the text), "frame" (detail: { direction, text }, everything that passes).
+// Other events: "open", "message" (detail: a text, or an ArrayBuffer), "frame" (detail: { direction, data }, everything that
+// passes).
 
 const FIRST_DELAY_MS = 1_000;
 const LONGEST_DELAY_MS = 20_000;
@@ -50,6 +51,8 @@ export class Socket extends EventTarget {
     if (this.state === "open" || this.state === "connecting") return;
     clearTimeout(this.#timer);
     const socket = new WebSocket(this.#url);
+    // Bytes come as they are, not as a file that would have to be read.
+    socket.binaryType = "arraybuffer";
     this.#socket = socket;
     this.#become("connecting");
     this.#timer = setTimeout(() => socket.close(), OPENING_MS);
@@ -84,11 +87,11 @@ export class Socket extends EventTarget {
     });
   }
 
-  /** Sends a text; false if there is no open connection. */
-  send(text) {
+  /** Sends a text or bytes; false if there is no open connection. */
+  send(data) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
-    this.#socket.send(text);
-    this.#frame("out", text);
+    this.#socket.send(data);
+    this.#frame("out", data);
     return true;
   }
 
@@ -97,7 +100,7 @@ export class Socket extends EventTarget {
     this.dispatchEvent(new Event("state"));
   }
 
-  #frame(direction, text) {
-    this.dispatchEvent(new CustomEvent("frame", { detail: { direction, text } }));
+  #frame(direction, data) {
+    this.dispatchEvent(new CustomEvent("frame", { detail: { direction, data } }));
   }
 }

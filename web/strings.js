@@ -7,6 +7,7 @@ const STRINGS = {
     // all pages
     chat: "Chat",
     ticker: "Prices",
+    game: "Game",
     pages: "Pages",
     pause: "Pause",
     go_on: "Go on",
@@ -84,6 +85,7 @@ const STRINGS = {
   ko: {
     chat: "채팅",
     ticker: "시세",
+    game: "게임",
     pages: "페이지",
     pause: "멈춤",
     go_on: "계속",

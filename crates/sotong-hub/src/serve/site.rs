@@ -20,20 +20,23 @@ macro_rules! file {
     };
 }
 
-static SITE: [(&str, File); 22] = [
+static SITE: [(&str, File); 26] = [
     ("/", file!(HTML, "index.html")),
     ("/chat", file!(HTML, "chat.html")),
     ("/ticker", file!(HTML, "ticker.html")),
+    ("/game", file!(HTML, "game.html")),
     ("/style.css", file!(STYLE, "style.css")),
     ("/home.css", file!(STYLE, "home.css")),
     ("/chat.css", file!(STYLE, "chat.css")),
     ("/ticker.css", file!(STYLE, "ticker.css")),
+    ("/game.css", file!(STYLE, "game.css")),
     ("/favicon.svg", file!(IMAGE, "favicon.svg")),
     ("/favicon.ico", file!(IMAGE, "favicon.svg")),
     ("/index.js", file!(SCRIPT, "index.js")),
     ("/chart.js", file!(SCRIPT, "chart.js")),
     ("/chat.js", file!(SCRIPT, "chat.js")),
     ("/frames.js", file!(SCRIPT, "frames.js")),
+    ("/game.js", file!(SCRIPT, "game.js")),
     ("/hub.js", file!(SCRIPT, "hub.js")),
     ("/memory.js", file!(SCRIPT, "memory.js")),
     ("/orders.js", file!(SCRIPT, "orders.js")),
@@ -41,6 +44,7 @@ static SITE: [(&str, File); 22] = [
     ("/socket.js", file!(SCRIPT, "socket.js")),
     ("/state.js", file!(SCRIPT, "state.js")),
     ("/strings.js", file!(SCRIPT, "strings.js")),
+    ("/strings_game.js", file!(SCRIPT, "strings_game.js")),
     ("/strings_ticker.js", file!(SCRIPT, "strings_ticker.js")),
     ("/ticker.js", file!(SCRIPT, "ticker.js")),
 ];
