@@ -52,7 +52,10 @@ pub trait Replies {
 }
 
 /// The frames that wait to be sent, bounded, and the sending half of the close handshake.
+#[repr(C)]
 pub struct Outbox {
+    /// See [`Replies::take_message_sent`]. First, since all that is written past this outbox changes it and nothing else.
+    message_sent: bool,
     queue: Queue,
     config: Arc<Config>,
     /// `Some` on the client side only.
@@ -60,8 +63,6 @@ pub struct Outbox {
     sent_close: Option<Box<(Close, Initiator)>>,
     /// Exists while Pongs wait.
     pongs: Option<Box<Pongs>>,
-    /// See [`Replies::take_message_sent`].
-    message_sent: bool,
 }
 
 /// What waits of Pongs.

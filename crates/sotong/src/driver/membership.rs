@@ -173,8 +173,11 @@ impl Outbound {
     pub(super) fn went_past(&mut self, framed: &Framed, written: usize) {
         self.outbox.sent_past(framed, written);
         self.sent.count_many(framed.messages(), framed.payload_bytes());
-        if let Some(membership) = &mut self.membership {
-            membership.offered(written == framed.len());
+        // Where nothing waited, it was not behind.
+        if written < framed.len()
+            && let Some(membership) = &mut self.membership
+        {
+            membership.offered(false);
         }
     }
 

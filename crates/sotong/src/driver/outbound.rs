@@ -25,16 +25,17 @@ pub(crate) const PINGS_MAX: usize = 64;
 /// How many runs of bytes one write takes at most.
 const SLICES_PER_WRITE: usize = 32;
 
-/// The sending half, under the lock.
+/// The sending half, under the lock. In the order of [`Shared`](super::shared::Shared).
+#[repr(C)]
 pub(crate) struct Outbound {
-    pub(crate) outbox: Outbox,
-    /// Messages that were accepted here and not told yet.
-    pub(super) sent: Tally,
-    /// Wakes the driver. Gone when the driver is: it would keep the driver's task alive.
-    pub(crate) driver: Option<Waker>,
     /// For writes that are not the driver's: in pull form the reader's, in both those of what was published. Gone when
     /// the connection is over.
     pub(crate) transport: Option<Arc<Transport>>,
+    /// Messages that were accepted here and not told yet.
+    pub(super) sent: Tally,
+    pub(crate) outbox: Outbox,
+    /// Wakes the driver. Gone when the driver is: it would keep the driver's task alive.
+    pub(crate) driver: Option<Waker>,
     pub(crate) over: Option<Box<Over>>,
     pub(super) held: Option<Box<Held>>,
     /// New limits that the driver has not seen.

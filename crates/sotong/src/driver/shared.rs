@@ -43,27 +43,30 @@ const BEHIND: u8 = 32;
 const MEMBER: u8 = 64;
 
 /// One allocation per connection, behind every `Sender`.
+///
+/// In this order, so that what is needed for each of many subscribers lies together: from the flags to the outbox.
+#[repr(C)]
 pub(crate) struct Shared {
-    pub(crate) request: Request,
-    /// What the server answered; a client's connections have it.
-    pub(crate) response: Option<Response>,
-    pub(crate) peer: Peer,
-    /// Around all that is done for the connection, if somebody listens.
-    span: Option<Box<Span>>,
-    outbound: Mutex<Outbound>,
     /// `QUEUED` and `CLOSING`, changed under the lock; read without it by callbacks, which may use the cork only
     /// while this is 0. The acquire load keeps their messages behind what other threads queued before.
     flags: AtomicU8,
     /// Whether what callbacks send may be corked.
     corks: bool,
     form: Form,
-    outbox_bytes_max: AtomicUsize,
-    pong_bytes_max: AtomicUsize,
-    clock: Arc<Clock>,
     /// What the budget knows of: steps in the outbox, changed under the lock; and steps of what was received,
     /// changed by the driver.
     held_out: AtomicU32,
+    outbound: Mutex<Outbound>,
     held_in: AtomicU32,
+    outbox_bytes_max: AtomicUsize,
+    pong_bytes_max: AtomicUsize,
+    clock: Arc<Clock>,
+    pub(crate) request: Request,
+    /// What the server answered; a client's connections have it.
+    pub(crate) response: Option<Response>,
+    pub(crate) peer: Peer,
+    /// Around all that is done for the connection, if somebody listens.
+    span: Option<Box<Span>>,
 }
 
 /// Which of the two forms a connection is used in; it decides who may write to the carrier.
@@ -549,6 +552,17 @@ impl Shared {
 
     pub(crate) fn is_member_of(&self, name: &str) -> bool {
         self.lock().is_member_of(name)
+    }
+
+    /// What carries it, while it is open.
+    pub(crate) fn transport(&self) -> Option<Arc<Transport>> {
+        self.lock().transport.clone()
+    }
+
+    /// Has the processor fetch what [`accept_directly`](Self::accept_directly) needs, while it does other things.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        std::hint::black_box(self.flags.load(Ordering::Relaxed));
     }
 
     /// Writes what was published at once, on the thread of all drivers, where nothing else waits. What the carrier does not

@@ -21,9 +21,12 @@ use crate::driver::shared::Shared;
 use crate::driver::turn;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
+use crate::transport::Transport;
 
 /// How many subscribers are written to before others have their turn.
 const WRITES_PER_ROUND: usize = 64;
+/// How many subscribers are fetched from memory at a time: the processor fetches several at once, if it is told before.
+const FETCHED: usize = 8;
 /// How much room the list of publications keeps.
 const MAIL_KEPT: usize = 1024;
 /// How much room the list of those who have something to write keeps.
@@ -65,9 +68,25 @@ struct Members {
 /// The subscribers of one topic.
 #[derive(Default)]
 struct Subscribers {
-    list: Vec<Arc<Shared>>,
+    list: Vec<Subscriber>,
     /// Where in the list each is, by its address.
     places: HashMap<usize, usize>,
+}
+
+struct Subscriber {
+    shared: Arc<Shared>,
+    /// What carries it; here only so that it can be fetched without the lock.
+    transport: Option<Arc<Transport>>,
+}
+
+impl Subscriber {
+    /// Has the processor fetch what a write needs, while it does other things.
+    fn fetch(&self) {
+        self.shared.fetch();
+        if let Some(transport) = &self.transport {
+            transport.fetch();
+        }
+    }
 }
 
 /// A run that a part of its subscribers has.
@@ -200,7 +219,7 @@ impl Mailroom {
         let Some(subscribers) = topics.get(&address(run.topic)) else { return };
         let mut delivered = 0;
         for subscriber in &subscribers.list[from..] {
-            delivered += self.deliver_to(subscriber, run, due);
+            delivered += self.deliver_to(&subscriber.shared, run, due);
         }
         self.registry.delivered(delivered);
     }
@@ -237,11 +256,14 @@ impl Mailroom {
         let list =
             topics.get(&address(run.topic)).map_or(&[][..], |subscribers| &subscribers.list[now.next..]);
         let mut delivered = 0;
-        for subscriber in list.iter().take(WRITES_PER_ROUND) {
-            delivered += match subscriber.accept_directly(&run) {
-                Some(accepted) => accepted.note(subscriber, due),
-                None => self.deliver_to(subscriber, &run, due),
-            };
+        for some in list[..list.len().min(WRITES_PER_ROUND)].chunks(FETCHED) {
+            some.iter().for_each(Subscriber::fetch);
+            for Subscriber { shared: subscriber, .. } in some {
+                delivered += match subscriber.accept_directly(&run) {
+                    Some(accepted) => accepted.note(subscriber, due),
+                    None => self.deliver_to(subscriber, &run, due),
+                };
+            }
         }
         let more = list.len() > WRITES_PER_ROUND;
         self.registry.delivered(delivered);
@@ -365,14 +387,14 @@ impl Drop for Mailroom {
 impl Subscribers {
     fn insert(&mut self, subscriber: &Arc<Shared>) {
         self.places.insert(subscriber.address(), self.list.len());
-        self.list.push(subscriber.clone());
+        self.list.push(Subscriber { shared: subscriber.clone(), transport: subscriber.transport() });
     }
 
     fn remove(&mut self, subscriber: &Shared) {
         let Some(place) = self.places.remove(&subscriber.address()) else { return };
         self.list.swap_remove(place);
         if let Some(moved) = self.list.get(place) {
-            self.places.insert(moved.address(), place);
+            self.places.insert(moved.shared.address(), place);
         }
     }
 }

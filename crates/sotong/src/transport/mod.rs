@@ -89,6 +89,12 @@ impl Transport {
         }
     }
 
+    /// Has the processor fetch what [`try_write`](Self::try_write) needs, while it does other things.
+    #[inline]
+    pub(crate) fn fetch(&self) {
+        std::hint::black_box(self.is_shared());
+    }
+
     /// Has the kernel take little more than it can send: what waits longer waits here, where it can still be left out.
     pub(crate) fn keep_fresh(&self) {
         if let Transport::Tcp(stream) = self {
