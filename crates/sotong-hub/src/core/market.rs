@@ -4,6 +4,8 @@
 
 use serde::Serialize;
 
+use crate::dice::Dice;
+
 /// The symbols, and where their prices begin, in cents. The companies do not exist.
 const LISTED: [(&str, i64); 12] = [
     ("BADA", 18_250),
@@ -108,7 +110,12 @@ impl Market {
     /// A market that opens calm. Any seed will do.
     pub fn new(seed: u64) -> Market {
         let quotes = LISTED.map(|(symbol, cents)| Quote { symbol, cents, open_cents: cents });
-        Market { dice: Dice(seed), weather: Weather::Calm, weather_left: Weather::Calm.ticks().0, quotes }
+        Market {
+            dice: Dice::new(seed),
+            weather: Weather::Calm,
+            weather_left: Weather::Calm.ticks().0,
+            quotes,
+        }
     }
 
     /// What is traded, in the order of the alphabet.
@@ -165,25 +172,6 @@ fn walk(quote: &Quote, step: i64, dice: &mut Dice) -> i64 {
     // A cheap one would never move by whole cents otherwise.
     let moved = if moved == 0 { thrown.signum() } else { moved };
     (quote.cents + moved).clamp(quote.open_cents / FARTHEST, quote.open_cents * FARTHEST)
-}
-
-/// splitmix64: small, good enough for a game of chance, and the same everywhere.
-#[derive(Clone, Debug)]
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`; 0 if there is none.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.roll().checked_rem(bound).unwrap_or(0)
-    }
 }
 
 #[cfg(test)]
