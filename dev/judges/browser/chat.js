@@ -5,26 +5,19 @@
 //     node chat.js BINARY CHROMIUM SCREENSHOT_FOLDER     (NODE_PATH names the folder that holds `playwright-core` and `ws`)
 
 const fs = require('node:fs');
-const { chromium } = require('playwright-core');
 const { runCases } = require('../node/cases');
 const { Target } = require('../node/target');
+const { launch } = require('./chromium');
 const chatCases = require('./chat_cases');
 const layoutCases = require('./layout_cases');
 const originCases = require('./origin_cases');
 const tickerCases = require('./ticker_cases');
 const { People } = require('./people');
 
-// Without them Chromium calls home at every start, which a closed network makes slow and loud.
-const ARGUMENTS = [
-  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
-];
-
 async function main(binary, executablePath, screenshots) {
   fs.rmSync(screenshots, { recursive: true, force: true });
   fs.mkdirSync(screenshots, { recursive: true });
-  // Playwright gives it a new and empty profile each time.
-  const browser = await chromium.launch({ executablePath, args: ARGUMENTS, headless: true });
+  const browser = await launch(executablePath);
   const world = { binary, browser, screenshots, people: new People(browser) };
   try {
     world.target = await Target.start(binary, ['serve', '--listen', '127.0.0.1:0']);
