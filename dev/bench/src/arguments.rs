@@ -25,6 +25,7 @@ pub(crate) enum Command {
     Run(RunSettings),
     Memory(MemorySettings),
     FanOut(FanOutSettings),
+    FanOutMemory(FanOutMemorySettings),
     FanOutServer(FanOutServerSettings),
 }
 
@@ -77,6 +78,14 @@ pub(crate) struct FanOutSettings {
 }
 
 #[derive(Debug)]
+pub(crate) struct FanOutMemorySettings {
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) subscribers: usize,
+    pub(crate) payload_bytes: usize,
+    pub(crate) idle: Duration,
+}
+
+#[derive(Debug)]
 pub(crate) struct FanOutServerSettings {
     pub(crate) listen: SocketAddr,
     pub(crate) style: Style,
@@ -116,6 +125,8 @@ enum TypedCommand {
     Memory(TypedMemory),
     /// CPU per delivery: one speaker, many subscribers.
     FanOut(TypedFanOut),
+    /// Memory per slow reader of a large publication.
+    FanOutMemory(TypedFanOutMemory),
     /// The server of `fan-out`, on the library: subscribes who comes to /, publishes what is said on /speak.
     FanOutServer {
         /// Where to listen.
@@ -206,6 +217,22 @@ struct TypedFanOut {
 }
 
 #[derive(Debug, Args)]
+struct TypedFanOutMemory {
+    /// How many subscribers, none of which reads.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    subscribers: u32,
+    /// Bytes of the publication.
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1..))]
+    bytes: u32,
+    /// A server to compare with, as for `fan-out`. May be given again.
+    #[arg(long = "peer", value_name = "NAME=COMMAND")]
+    peers: Vec<Peer>,
+    /// How long the server rests between readings.
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds_above_zero)]
+    idle: Duration,
+}
+
+#[derive(Debug, Args)]
 struct Timing {
     /// Text or binary messages.
     #[arg(long, value_enum, default_value = "binary")]
@@ -253,7 +280,7 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
     let typed = Typed::try_parse_from(arguments).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Help(error.render().to_string()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Stop::Wrong("say what to do: raw, load, run, memory or fan-out (see --help)".into())
+            Stop::Wrong("say what to do: raw, load, run, memory, fan-out or fan-out-memory (see --help)".into())
         }
         _ => Stop::Wrong(in_one_line(&error.render().to_string())),
     })?;
@@ -291,6 +318,12 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
             runs: usize::from(typed.runs),
             warm_up: typed.warm_up,
             window: typed.seconds,
+        }),
+        TypedCommand::FanOutMemory(typed) => Command::FanOutMemory(FanOutMemorySettings {
+            peers: typed.peers,
+            subscribers: typed.subscribers as usize,
+            payload_bytes: typed.bytes as usize,
+            idle: typed.idle,
         }),
         TypedCommand::FanOutServer { listen, style, threads } => {
             Command::FanOutServer(FanOutServerSettings { listen, style, threads })

@@ -18,6 +18,7 @@ mod dialer;
 mod echo_reader;
 mod failure;
 mod fan_out;
+mod fan_out_memory;
 mod fan_out_server;
 mod flight;
 mod frame;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Run(settings) => run::run(&settings),
         Command::Memory(settings) => memory::run(&settings),
         Command::FanOut(settings) => fan_out::run(&settings),
+        Command::FanOutMemory(settings) => fan_out_memory::run(&settings),
         Command::FanOutServer(settings) => fan_out_server::run(&settings),
     };
     match outcome {
