@@ -279,9 +279,9 @@ impl Servers {
 pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Command, Stop> {
     let typed = Typed::try_parse_from(arguments).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Help(error.render().to_string()),
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Stop::Wrong("say what to do: raw, load, run, memory, fan-out or fan-out-memory (see --help)".into())
-        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Wrong(
+            "say what to do: raw, load, run, memory, fan-out or fan-out-memory (see --help)".into(),
+        ),
         _ => Stop::Wrong(in_one_line(&error.render().to_string())),
     })?;
     Ok(match typed.command {
