@@ -1,14 +1,17 @@
 //! `sotong serve`: one port for the pages and for their WebSockets.
 //!
 //! ```text
-//!               ┌─ a WebSocket request ──► plain.rs: one session in event form ──► switchboard.rs ──► core::Hub
-//!  a connection ┤                                                                   (who is where)   (decides)
-//!   (sotong)    └─ any other request ────► pages.rs: hyper, one answer ──► site.rs: the files of `web/`
+//!               ┌─ a WebSocket, /ws ────► plain.rs: one session in event form ──► switchboard.rs ──► core::Hub
+//!  a connection ┤                                                                  (who is where)   (decides)
+//!   (sotong)    ├─ a WebSocket, /game ──► game.rs: the same, and a task that ticks ──► arena::Game
+//!               └─ any other request ───► pages.rs: hyper, one answer ──► site.rs: the files of `web/`
 //! ```
 //!
 //! The library reads each request head and decides which of the two it is, so a WebSocket never pays for the HTTP
 //! stack that serves the pages.
 
+mod endpoint;
+mod game;
 mod metrics;
 mod pages;
 mod plain;
@@ -27,14 +30,18 @@ use std::time::Duration;
 use sotong::{Config, ForwardedHeader, ProxyProtocol, Rate, Refusal, Request, Server};
 
 use crate::core::Limits;
+use endpoint::EndPoint;
+use game::Room;
 use metrics::Metrics;
 use pages::Pages;
-use plain::Plain;
 use switchboard::Switchboard;
 use ticker::Ticker;
 
 /// The path of the plain end point.
 pub const PLAIN_PATH: &str = "/ws";
+
+/// The path of the game: its page, and its WebSockets.
+pub const GAME_PATH: &str = "/game";
 
 /// The largest message that a client may send, in bytes: 64 KiB. More ends its connection with 1009.
 ///
@@ -112,6 +119,7 @@ pub struct Service {
     threads: usize,
     switchboard: Arc<Switchboard>,
     ticker: Ticker,
+    room: Arc<Room>,
 }
 
 impl Service {
@@ -130,7 +138,7 @@ impl Service {
         let mut server = Server::bind(&settings.listen[..])
             .await?
             .with_config(config)
-            .with_paths([PLAIN_PATH])
+            .with_paths([PLAIN_PATH, GAME_PATH])
             .with_origin_policy(settings.origins)
             .with_topics(topics::new())
             .with_pages(move |stream, read, _peer| pages.clone().serve(stream, read));
@@ -144,7 +152,8 @@ impl Service {
         };
         let switchboard = Arc::new(Switchboard::new(settings.limits, ping_seconds, server.topics())?);
         let ticker = Ticker::new(switchboard.clone(), settings.ask_interval)?;
-        Ok(Service { server, metrics, threads: settings.threads, switchboard, ticker })
+        let room = Arc::new(Room::new(server.topics())?);
+        Ok(Service { server, metrics, threads: settings.threads, switchboard, ticker, room })
     }
 
     /// The addresses that it listens on, with the ports that the system chose.
@@ -168,17 +177,17 @@ impl Service {
     /// # Errors
     /// When the system refuses what serving needs, threads for example.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        let Service { server, metrics, threads, switchboard, ticker } = self;
+        let Service { server, metrics, threads, switchboard, ticker, room } = self;
         let watched = async {
             match metrics {
                 Some(metrics) => metrics.serve().await,
                 None => std::future::pending().await,
             }
         };
-        let deadlines = switchboard.clone();
+        let (deadlines, ticking) = (switchboard.clone(), room.clone());
         let served = server
             .serve_events(move |request: &Request| {
-                Ok::<_, Refusal>(Plain::new(switchboard.clone(), request.query()))
+                Ok::<_, Refusal>(EndPoint::of(request, &switchboard, &room))
             })
             .with_threads(threads)
             .with_graceful_shutdown(stop);
@@ -186,6 +195,7 @@ impl Service {
             ended = served.into_future() => ended,
             () = deadlines.keep_deadlines() => Ok(()),
             () = ticker.run() => Ok(()),
+            () = ticking.run() => Ok(()),
             // Until the very end: how a shutdown goes is worth watching.
             () = watched => Ok(()),
         }

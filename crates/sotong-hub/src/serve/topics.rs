@@ -1,7 +1,8 @@
-//! What the library is told about the hub's topics.
+//! What the library is told about the topics of the hub and of the game.
 
 use sotong::{Close, CloseCode, Message, Slow, Topics};
 
+use super::game;
 use crate::core::{Readers, Rules};
 use crate::wire::{Disconnect, Push, PushEvent, Skipped};
 
@@ -16,6 +17,9 @@ fn rules(topic: &str) -> Rules {
 }
 
 fn slow(topic: &str) -> Slow {
+    if topic == game::TOPIC {
+        return game::SLOW;
+    }
     match rules(topic).readers {
         Readers::NewestOnly => Slow::KeepNewest,
         Readers::Disconnected => {
@@ -27,6 +31,10 @@ fn slow(topic: &str) -> Slow {
 }
 
 fn skipped(topic: &str, count: u64) -> Option<Message> {
+    if topic == game::TOPIC {
+        // Ticks have numbers: who misses one sees it.
+        return None;
+    }
     let push = Push { channel: topic, event: PushEvent::Skipped(Skipped { count }) };
     Some(Message::text(push.to_text()))
 }
@@ -42,6 +50,7 @@ mod tests {
             let Slow::CloseWith(close) = slow(topic) else { panic!("{topic}: {:?}", slow(topic)) };
             assert_eq!(close.code().map(u16::from), Some(3008));
         }
+        assert_eq!((slow(game::TOPIC), skipped(game::TOPIC, 3)), (game::SLOW, None));
         let notice = skipped("ticker:ACME", 3).unwrap();
         assert_eq!(notice.as_text(), Some(r#"{"push":{"channel":"ticker:ACME","skipped":{"count":3}}}"#));
     }
