@@ -155,11 +155,13 @@ impl Audience {
     }
 
     fn listen_until(&mut self, end: Instant) -> Result<()> {
-        while Instant::now() < end {
+        loop {
             self.speak()?;
             self.hear_all()?;
+            if Instant::now() >= end {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     fn speak(&mut self) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The two measuring commands, on the raw server alone and as short as can be: the tables have their rows. Never a time.
+//! The measuring commands, as short as can be: the tables have their rows. Never a time.
 
 use std::process::Command;
 
@@ -32,6 +32,31 @@ fn memory_of_the_raw_server_is_next_to_nothing() {
     let bytes: u64 =
         row.split_ascii_whitespace().last().and_then(|word| word.parse().ok()).expect("a number");
     assert!(bytes < 4096, "{text}");
+}
+
+#[test]
+fn fan_out_has_a_row_for_each_form_at_each_depth() {
+    let quick = ["--runs", "1", "--seconds", "0.1", "--warm-up", "0", "--no-pin"];
+    let what = ["fan-out", "--subscribers", "5", "--in-flight", "1,3"];
+    let text = output(&[&what[..], &quick[..]].concat());
+    let starts: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.split_ascii_whitespace().take(2).collect::<Vec<_>>().try_into().ok())
+        .filter(|[_, server]: &[&str; 2]| matches!(*server, "event" | "pull"))
+        .collect();
+    assert_eq!(starts, [["1", "event"], ["1", "pull"], ["3", "event"], ["3", "pull"]], "{text}");
+}
+
+/// Of a megabyte their sockets take a part: copies would show.
+#[test]
+fn slow_readers_of_one_publication_share_it() {
+    let text = output(&["fan-out-memory", "--subscribers", "30", "--bytes", "1000000", "--idle", "0.2"]);
+    for form in ["event ", "pull "] {
+        let row = text.lines().find(|line| line.starts_with(form)).expect("a row");
+        let each: f64 =
+            row.split_ascii_whitespace().last().and_then(|word| word.parse().ok()).expect("a number");
+        assert!(each < 100_000.0, "{text}");
+    }
 }
 
 #[test]
