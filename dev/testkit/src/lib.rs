@@ -2,6 +2,7 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
+//! | [`cuts`] | says whether the guide's snippets are what the files have that tests run |
 //! | [`layers`] | reads the table in `ARCHITECTURE.md` and says who imports what it may not |
 //! | [`tidiness`] | file lengths, left-overs, reasons of dependencies, machine paths, README commands |
 //! | [`rust`] | finds the paths that a Rust file names |
@@ -10,6 +11,7 @@
 //!
 //! Each check is a function from texts to complaints, so that a test can hand it a bad example and see it complain.
 
+pub mod cuts;
 pub mod layers;
 pub mod manifest;
 pub mod rust;
