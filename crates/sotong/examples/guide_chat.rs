@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a program that tells where it listens")]
 
 // guide: chat
-use sotong::{Server, Topics, WebSocket};
+use sotong::{Config, Server, Topics, WebSocket};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -34,7 +34,8 @@ async fn pass_on(socket: &mut WebSocket, topics: &Topics, room: &str, name: &str
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:9001".to_owned());
-    let server = Server::bind(address).await?;
+    let config = Config::default().with_message_bytes_max(2048); // nobody types more than that
+    let server = Server::bind(address).await?.with_config(config);
     let topics = server.topics();
     println!("listening on http://{}", server.local_addr()?);
     server

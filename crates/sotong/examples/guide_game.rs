@@ -12,7 +12,7 @@ use sotong::{Carrier, CloseCode, Server, Slow, Topics, WebSocket};
 use tokio::io::AsyncWriteExt;
 
 // guide: tick
-/// Where a player is, in a square of 256 by 256, and which keys are held down.
+/// Where a player is, in a square of 256 by 256, and which keys are held down: 1 left, 2 right, 4 up, 8 down.
 struct Player {
     x: u8,
     y: u8,
