@@ -20,7 +20,7 @@ macro_rules! file {
     };
 }
 
-static SITE: [(&str, File); 26] = [
+static SITE: [(&str, File); 32] = [
     ("/", file!(HTML, "index.html")),
     ("/chat", file!(HTML, "chat.html")),
     ("/ticker", file!(HTML, "ticker.html")),
@@ -33,14 +33,20 @@ static SITE: [(&str, File); 26] = [
     ("/favicon.svg", file!(IMAGE, "favicon.svg")),
     ("/favicon.ico", file!(IMAGE, "favicon.svg")),
     ("/index.js", file!(SCRIPT, "index.js")),
+    ("/arena_input.js", file!(SCRIPT, "arena_input.js")),
+    ("/arena_state.js", file!(SCRIPT, "arena_state.js")),
+    ("/arena_view.js", file!(SCRIPT, "arena_view.js")),
+    ("/arena_wire.js", file!(SCRIPT, "arena_wire.js")),
     ("/chart.js", file!(SCRIPT, "chart.js")),
     ("/chat.js", file!(SCRIPT, "chat.js")),
     ("/frames.js", file!(SCRIPT, "frames.js")),
     ("/game.js", file!(SCRIPT, "game.js")),
     ("/hub.js", file!(SCRIPT, "hub.js")),
+    ("/latency.js", file!(SCRIPT, "latency.js")),
     ("/memory.js", file!(SCRIPT, "memory.js")),
     ("/orders.js", file!(SCRIPT, "orders.js")),
     ("/page.js", file!(SCRIPT, "page.js")),
+    ("/players.js", file!(SCRIPT, "players.js")),
     ("/socket.js", file!(SCRIPT, "socket.js")),
     ("/state.js", file!(SCRIPT, "state.js")),
     ("/strings.js", file!(SCRIPT, "strings.js")),
