@@ -27,9 +27,12 @@ pub(super) const TOPIC: &str = "\u{1}game";
 /// How long a tick is.
 const TICK: Duration = Duration::from_millis(TICK_MS as u64);
 
-/// What becomes of a player that is behind: a second of deltas waits for it. When it reads again and finds that some are
-/// missing, it asks for everything anew, so older ones would be of no use; and it holds up nobody.
-pub(super) const SLOW: Slow = Slow::DropOldest { messages_max: 20 };
+/// How many deltas wait for a client that reads too slowly: a second of them. Older ones are left out.
+pub const GAME_DELTAS_WAITING_MAX: usize = 20;
+
+/// What becomes of a client that is behind: it holds up nobody. When it reads again and finds that some are missing, it
+/// asks for everything anew, so older ones would be of no use.
+pub(super) const SLOW: Slow = Slow::DropOldest { messages_max: GAME_DELTAS_WAITING_MAX };
 
 /// The game, and the socket of everybody who is connected.
 #[derive(Debug)]

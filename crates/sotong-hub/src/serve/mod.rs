@@ -31,6 +31,7 @@ use sotong::{Config, ForwardedHeader, ProxyProtocol, Rate, Refusal, Request, Ser
 
 use crate::core::Limits;
 use endpoint::EndPoint;
+pub use game::GAME_DELTAS_WAITING_MAX;
 use game::Room;
 use metrics::Metrics;
 use pages::Pages;
