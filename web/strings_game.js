@@ -7,7 +7,7 @@ addWords({
     game_title: "Game · Sotong",
     game_arena: "An arena for everybody",
     game_arena_hint:
-      "Collect the diamonds. The server decides where everybody is, twenty times a second; this page says which keys are held.",
+      "Collect the gems. The server decides where everybody is, twenty times a second; this page says which keys are held.",
     game_keys: "Steer",
     game_keys_hint: "Arrow keys, W A S D, or press here and slide.",
     game_pad: "Direction",
@@ -18,7 +18,7 @@ addWords({
     game_rename: "Rename",
     game_latency: "There and back: {ms} ms",
     game_scored: "Gems: {count}",
-    game_nearest: "Nearest diamond: {x} {y}",
+    game_nearest: "Nearest gem: {x} {y}",
     game_full: "The arena is full: 64 play already. This page tries again by itself.",
     game_by_hand_hint: "Paste it into the console of this page (F12): somebody comes in, and goes to the right.",
   },
@@ -26,7 +26,7 @@ addWords({
     game_title: "게임 · 소통",
     game_arena: "모두의 놀이터",
     game_arena_hint:
-      "다이아몬드를 모으세요. 누가 어디 있는지는 서버가 1초에 스무 번 정하고, 이 페이지는 누르고 있는 키만 알립니다.",
+      "보석을 모으세요. 누가 어디 있는지는 서버가 1초에 스무 번 정하고, 이 페이지는 누르고 있는 키만 알립니다.",
     game_keys: "움직이기",
     game_keys_hint: "방향키나 W A S D를 누르거나, 여기를 누른 채 밀어 보세요.",
     game_pad: "방향 패드",

@@ -1,5 +1,5 @@
 'use strict';
-// A real Chromium, as people use it: they chat through `sotong serve`, and watch its prices.
+// A real Chromium, as people use it: they chat through `sotong serve`, watch its prices, and play.
 // The cases of one page are one file, and one line here.
 //
 //     node chat.js BINARY CHROMIUM SCREENSHOT_FOLDER     (NODE_PATH names the folder that holds `playwright-core` and `ws`)
@@ -9,6 +9,7 @@ const { runCases } = require('../node/cases');
 const { Target } = require('../node/target');
 const { launch } = require('./chromium');
 const chatCases = require('./chat_cases');
+const gameCases = require('./game_cases');
 const layoutCases = require('./layout_cases');
 const originCases = require('./origin_cases');
 const tickerCases = require('./ticker_cases');
@@ -24,6 +25,7 @@ async function main(binary, executablePath, screenshots) {
     let failures = await runCases('browser: ', originCases, world, 60);
     failures += await runCases('browser: ', chatCases, world, 60);
     failures += await runCases('browser: ticker: ', tickerCases, world, 150);
+    failures += await runCases('browser: game: ', gameCases, world, 150);
     failures += await runCases('browser: ', layoutCases, world, 120);
     return failures === 0 ? 0 : 1;
   } finally {

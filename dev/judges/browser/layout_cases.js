@@ -51,6 +51,16 @@ for (const width of [1280, 390]) {
       await fitsAndIsKept(world, person, `ticker-${width}-${colorScheme}`);
       await person.leaves();
     }]);
+    looks.push([`the game at ${width} px, ${colorScheme}`, async (world) => {
+      const person = await world.people.come(look);
+      await person.page.goto(`${world.target.http}/game`);
+      await person.isConnected();
+      // Somebody is in it, and the server has answered.
+      await person.page.locator('#players tr[data-you="true"]').waitFor();
+      await person.page.locator('#latency').filter({ hasText: /\d ms/ }).waitFor();
+      await fitsAndIsKept(world, person, `game-${width}-${colorScheme}`);
+      await person.leaves();
+    }]);
     looks.push([`the chat at ${width} px, ${colorScheme}`, async (world) => {
       const person = await world.people.come(look);
       await person.page.goto(`${world.target.http}/chat`);
@@ -74,7 +84,7 @@ for (const width of [1280, 390]) {
 
 module.exports = [
   ...looks,
-  ...[['home', ''], ['chat', 'chat'], ['ticker', 'ticker']].flatMap(([name, place]) => [1280, 390].map((width) => [
+  ...[['home', ''], ['chat', 'chat'], ['ticker', 'ticker'], ['game', 'game']].flatMap(([name, place]) => [1280, 390].map((width) => [
     `${name} in Korean at ${width} px`, async (world) => {
       const person = await world.people.come({ width, height: width === 390 ? 844 : 800, locale: 'ko-KR' });
       await person.page.goto(`${world.target.http}/${place}`);
@@ -86,7 +96,7 @@ module.exports = [
     },
   ])),
   ['pages come with a strict content policy', async ({ target }) => {
-    for (const place of ['/', '/chat', '/ticker']) {
+    for (const place of ['/', '/chat', '/ticker', '/game']) {
       const response = await fetch(`${target.http}${place}`);
       const policy = response.headers.get('content-security-policy') ?? '';
       assert.match(policy, /default-src 'none'|default-src 'self'/, policy);

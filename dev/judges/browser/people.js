@@ -10,8 +10,8 @@ class People {
   }
 
   /** A new person with an empty browser. */
-  async come({ width = 1280, height = 800, locale = 'en-US', colorScheme = 'light', ignoreHTTPSErrors = false } = {}) {
-    const context = await this.browser.newContext({ viewport: { width, height }, locale, colorScheme, ignoreHTTPSErrors });
+  async come({ width = 1280, height = 800, locale = 'en-US', colorScheme = 'light', ignoreHTTPSErrors = false, hasTouch = false } = {}) {
+    const context = await this.browser.newContext({ viewport: { width, height }, locale, colorScheme, ignoreHTTPSErrors, hasTouch });
     const person = new Person(context);
     await person.watch();
     this.all.push(person);
@@ -30,6 +30,8 @@ class Person {
     this.complaints = [];
     /** Frames of every WebSocket of the page, in order: {direction: 'sent' | 'received', text}. */
     this.frames = [];
+    /** Those of bytes that the page has sent. */
+    this.sentBytes = [];
     /** While the server is away, a browser may say that it cannot reach it. */
     this.serverIsAway = false;
   }
@@ -47,6 +49,7 @@ class Person {
       if (response.status() >= 400) this.complaints.push(`${response.status()}: ${response.url()}`);
     });
     this.page.on('websocket', (socket) => {
+      socket.on('framesent', ({ payload }) => typeof payload !== 'string' && this.sentBytes.push(payload));
       socket.on('framesent', ({ payload }) => this.frames.push({ direction: 'sent', text: String(payload) }));
       socket.on('framereceived', ({ payload }) => this.frames.push({ direction: 'received', text: String(payload) }));
     });
