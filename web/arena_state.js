@@ -46,7 +46,7 @@ export class Arena {
     Object.assign(this, { tick, you, tickMs, width, height, playerRadius, gemRadius, isBehind: false });
     this.players = new Map();
     for (const player of frame.players) this.#come(player);
-    this.gems = frame.gems.map((gem) => ({ ...gem, tick, before: gem }));
+    this.gems = frame.gems.map((gem) => ({ ...gem, tick, before: null }));
     this.#start = now - tick * tickMs;
   }
 
@@ -91,6 +91,6 @@ export class Arena {
 
   /** Where a gem is at a moment. */
   gemAt(gem, tick) {
-    return gem.tick > tick ? gem.before : gem;
+    return gem.tick > tick ? (gem.before ?? gem) : gem;
   }
 }

@@ -94,7 +94,7 @@ export class ArenaView {
     context.fill();
 
     const age = (tick - gem.tick) / POP_TICKS;
-    if (gem.before === gem || age < 0 || age > 1 || this.#stillness.matches) return;
+    if (!gem.before || age < 0 || age > 1 || this.#stillness.matches) return;
     // Where it was taken.
     context.save();
     context.globalAlpha *= 1 - age;

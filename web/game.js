@@ -58,7 +58,7 @@ socket.addEventListener("message", ({ detail }) => {
   if (arena.hear(frame, performance.now())) socket.send(resyncFrame());
   if (frame.kind === "welcome") welcome();
   for (const what of before) tell(what);
-  $("arena").dataset.tick = arena.tick;
+  $("arena").dataset.tick = arena.tick ?? "";
   $("arena").dataset.you = arena.you;
   table.show();
 });
@@ -105,12 +105,14 @@ $("clear").addEventListener("click", () => frames.clear());
 $("code").textContent = `const socket = new WebSocket("${url}");
 socket.binaryType = "arraybuffer";
 socket.onopen = () => {
-  socket.send(new Uint8Array([0x11, ...new TextEncoder().encode("by hand")])); // a name
-  socket.send(new Uint8Array([0x12, 8]));                                      // hold →
+  // A name, and then a key that is held: to the right.
+  socket.send(new Uint8Array([0x11, ...new TextEncoder().encode("by hand")]));
+  socket.send(new Uint8Array([0x12, 8]));
 };
 socket.onmessage = ({ data }) => {
   const frame = new DataView(data);
-  console.log(frame.getUint8(0).toString(16), "tick", frame.getUint32(1), data.byteLength, "bytes");
+  const kind = frame.getUint8(0).toString(16);
+  console.log(kind, "tick", frame.getUint32(1), data.byteLength, "bytes");
 };
 socket.onclose = ({ code, reason }) => console.log("close", code, reason);`;
 

@@ -27,6 +27,7 @@ fn each_page_comes_with_its_type_and_its_guards() {
         ("/", "text/html; charset=utf-8"),
         ("/chat", "text/html; charset=utf-8"),
         ("/chat?room=%EB%B0%A9", "text/html; charset=utf-8"),
+        ("/game", "text/html; charset=utf-8"),
         ("/chat.js", "text/javascript; charset=utf-8"),
         ("/socket.js", "text/javascript; charset=utf-8"),
         ("/style.css", "text/css; charset=utf-8"),
