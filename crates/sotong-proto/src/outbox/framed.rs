@@ -33,6 +33,18 @@ pub struct Framed {
     messages: u32,
 }
 
+/// Bytes, and what is dropped with them.
+struct Guarded<G> {
+    bytes: Bytes,
+    _guard: G,
+}
+
+impl<G> AsRef<[u8]> for Guarded<G> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl Framed {
     /// Frames a message. It copies the payload, once.
     pub fn new(message: MessageRef<'_>) -> Framed {
@@ -57,6 +69,27 @@ impl Framed {
             messages += each.messages;
         }
         Framed { bytes: joined.into(), messages }
+    }
+
+    /// Drops `guard` when nobody holds the bytes any more: no clone of this, and no outbox. For whoever counts memory.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use sotong_proto::{Framed, MessageRef};
+    ///
+    /// let guard = Arc::new(());
+    /// let framed = Framed::new(MessageRef::Text("hello")).with_guard(guard.clone());
+    /// let another = framed.clone();
+    /// drop(framed);
+    /// assert_eq!(Arc::strong_count(&guard), 2);
+    /// drop(another);
+    /// assert_eq!(Arc::strong_count(&guard), 1);
+    /// ```
+    #[must_use]
+    pub fn with_guard(self, guard: impl Send + 'static) -> Framed {
+        let Framed { bytes, messages } = self;
+        Framed { bytes: Bytes::from_owner(Guarded { bytes, _guard: guard }), messages }
     }
 
     /// How many bytes it is, with all frame headers.

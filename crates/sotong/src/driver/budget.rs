@@ -1,6 +1,7 @@
 //! How much memory all connections of a server may hold together, and what happens when that is reached.
 //!
-//! Counted is what waits: to be sent, to be taken by the application, and of messages that are not complete. From
+//! Counted is what waits: to be sent, to be taken by the application, and of messages that are not complete; what many
+//! connections share, once. From
 //! seven eighths on, new connections are refused (503); beyond the limit those that hold most are closed (1013),
 //! half as much each round, until it fits.
 
@@ -28,6 +29,18 @@ pub(crate) struct Budget {
     exceeded: Notify,
     closed: AtomicU64,
     clocks: Mutex<Vec<Weak<Clock>>>,
+}
+
+/// Bytes that a budget knows of until this is dropped.
+pub(crate) struct Charge {
+    budget: Arc<Budget>,
+    steps: u32,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.budget.change(self.steps, 0);
+    }
 }
 
 impl Budget {
@@ -71,6 +84,17 @@ impl Budget {
         } else {
             self.held.fetch_sub((before - after) as usize, Ordering::Relaxed);
         }
+    }
+
+    /// Counts bytes that many connections may hold together, as long as what is returned lives. Nothing for few: they
+    /// are not worth a shared counter.
+    pub(crate) fn charge(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
+        let steps = u32::try_from(bytes / STEP_BYTES).unwrap_or(u32::MAX);
+        if steps == 0 {
+            return None;
+        }
+        self.change(0, steps);
+        Some(Charge { budget: self.clone(), steps })
     }
 
     /// Whether a connection that holds so many steps is to close. They are counted only when some have to.

@@ -49,14 +49,14 @@ struct Shutdown {
 impl Clock {
     /// Starts the clock of a server's connections on the current runtime. Its tasks end with it.
     pub(crate) fn start(budget: &Arc<Budget>, topics: &Topics) -> Arc<Clock> {
-        let clock = Clock::new(budget, Some(mailroom(topics)));
+        let clock = Clock::new(budget, Some(mailroom(topics, budget)));
         tokio::spawn(turn(Arc::downgrade(&clock), clock.earlier.clone()));
         clock
     }
 
     /// Starts a clock where no server keeps the budget: it does.
     pub(crate) fn start_and_keep(budget: &Arc<Budget>, topics: Option<&Topics>) -> Arc<Clock> {
-        let clock = Clock::new(budget, topics.map(mailroom));
+        let clock = Clock::new(budget, topics.map(|topics| mailroom(topics, budget)));
         let (turn, budget) = (turn(Arc::downgrade(&clock), clock.earlier.clone()), budget.clone());
         tokio::spawn(async move {
             tokio::select! {
@@ -169,9 +169,9 @@ impl Drop for Clock {
 }
 
 /// Starts the mailroom of the current runtime. Its task ends with it.
-fn mailroom(topics: &Topics) -> Arc<Mailroom> {
+fn mailroom(topics: &Topics, budget: &Arc<Budget>) -> Arc<Mailroom> {
     let has_one_thread = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
-    let mailroom = Mailroom::new(topics.registry().clone(), has_one_thread);
+    let mailroom = Mailroom::new(topics.registry().clone(), budget.clone(), has_one_thread);
     let weak = Arc::downgrade(&mailroom);
     tokio::spawn(poll_fn(move |context| match weak.upgrade() {
         Some(mailroom) => mailroom.poll_rounds(context),

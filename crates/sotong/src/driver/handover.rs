@@ -302,13 +302,14 @@ fn publications(form: Form) {
         let topics =
             Topics::new().with_hook(move |_, occupancy| heard_of.lock().expect("no panic").push(occupancy));
         // In event form, only its driver may write while others have their turns: all tasks of a model are threads.
-        let mailroom = Mailroom::new(topics.registry().clone(), form == Form::Pull);
+        let budget = Budget::new(1 << 30);
+        let mailroom = Mailroom::new(topics.registry().clone(), budget.clone(), form == Form::Pull);
         let weak = Arc::downgrade(&mailroom);
         let rounds = spawn(poll_fn(move |context| match weak.upgrade() {
             Some(mailroom) => mailroom.poll_rounds(context),
             None => Poll::Ready(()),
         }));
-        let clock = Clock::new(&Budget::new(1 << 30), Some(mailroom));
+        let clock = Clock::new(&budget, Some(mailroom));
         // Nobody is too slow here.
         let config = Arc::new(Config::default().with_outbox_bytes_max(1000).with_ping_interval(None));
         let ends = Arc::new(std::sync::atomic::AtomicUsize::new(0));

@@ -112,6 +112,15 @@ impl Outbound {
         self.membership.as_ref().is_some_and(|membership| !membership.lanes.is_empty())
     }
 
+    /// How many bytes wait, in the outbox and outside.
+    pub(super) fn waiting_len(&self) -> usize {
+        let lanes = self
+            .membership
+            .as_ref()
+            .map_or(0, |membership| membership.lanes.iter().map(|lane| lane.bytes).sum());
+        self.outbox.len() + lanes
+    }
+
     /// The topic that it was closed for, once.
     pub(super) fn take_too_slow_for(&mut self) -> Option<Arc<str>> {
         self.membership.as_mut().and_then(|membership| membership.too_slow_for.take())
@@ -124,7 +133,7 @@ impl Outbound {
 
     /// Takes publications.
     pub(super) fn accept(&mut self, run: &Run<'_>, address: usize, bytes_max: usize) -> Accepted {
-        let mut accepted = Accepted { messages: 0, is_due: false, closed_as_slow: false };
+        let mut accepted = Accepted::default();
         let holds_back = self.membership.as_ref().is_some_and(|membership| membership.holds_back());
         match (run.topic.waiting_max(), run.joined(address)) {
             (None, Some(all)) => self.accept_or_close(all, run.topic, &mut accepted),

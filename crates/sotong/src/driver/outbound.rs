@@ -322,15 +322,19 @@ pub(crate) struct News {
 
 impl News {
     #[inline]
-    pub(crate) fn tell(self) {
-        let none = self.room.is_none()
+    pub(crate) fn is_none(&self) -> bool {
+        self.room.is_none()
             && self.over.is_none()
             && self.sink.is_none()
             && self.flushed.is_empty()
             && self.answered.is_empty()
             && self.given_up.is_empty()
-            && self.ended.is_none();
-        if !none {
+            && self.ended.is_none()
+    }
+
+    #[inline]
+    pub(crate) fn tell(self) {
+        if !self.is_none() {
             turn::outside(|| self.tell_them());
         }
     }

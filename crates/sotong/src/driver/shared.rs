@@ -215,7 +215,7 @@ impl Shared {
 
     /// How many steps it holds, with what it shares with others: what a peer has not taken is what is held for it.
     pub(crate) fn held(&self) -> u32 {
-        let out = self.lock().outbox.len() / STEP_BYTES;
+        let out = self.lock().waiting_len() / STEP_BYTES;
         u32::try_from(out).unwrap_or(u32::MAX).saturating_add(self.held_in.load(Ordering::Relaxed))
     }
 
@@ -584,22 +584,32 @@ impl Shared {
         let sent = outbound.sent.take_due();
         drop(outbound);
         counts::sent(sent);
-        Some(Accepted { messages: framed.messages().into(), is_due, closed_as_slow: false })
+        Some(Accepted { messages: framed.messages().into(), is_due, ..Accepted::default() })
     }
 
-    /// Takes what was published; [`write_published`](Self::write_published) has to follow if that is due.
-    pub(crate) fn accept(&self, run: &Run<'_>) -> Accepted {
+    /// Takes what was published; [`write_published`](Self::write_published) has to follow if that is due. `may_write`: this
+    /// is the thread of all drivers, and none has its turn.
+    pub(crate) fn accept(&self, run: &Run<'_>, may_write: bool) -> Accepted {
         let mut outbound = self.lock();
         if outbound.is_closing() {
-            return Accepted { messages: 0, is_due: false, closed_as_slow: false };
+            return Accepted::default();
         }
         let driver_knows = self.flags.load(Ordering::Relaxed) & (QUEUED | BEHIND) != 0;
+        let mut news = News::default();
+        if (may_write || self.form == Form::Pull)
+            && !outbound.outbox.is_empty()
+            && outbound.outbox.len() + run.len() > self.outbox_bytes_max()
+        {
+            // Who reads well is not too slow, however much comes at once.
+            news = self.write_out(&mut outbound);
+        }
         let accepted = outbound.accept(run, self.address(), self.outbox_bytes_max());
         self.publish(&outbound);
         let sent = outbound.sent.take_due();
         drop(outbound);
         counts::sent(sent);
-        Accepted { is_due: accepted.closed_as_slow || !driver_knows && accepted.messages > 0, ..accepted }
+        let is_due = accepted.closed_as_slow || !driver_knows && accepted.messages > 0;
+        Accepted { is_due, news, ..accepted }
     }
 
     /// Writes what was published, at once if this is the thread of all drivers that might write, too; otherwise its

@@ -17,6 +17,8 @@ use sotong_proto::Framed;
 
 use super::registry::{Registry, Topic};
 use super::{SubscribeError, TOPIC_BYTES_MAX};
+use crate::driver::budget::Budget;
+use crate::driver::outbound::News;
 use crate::driver::shared::Shared;
 use crate::driver::turn;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +29,11 @@ use crate::transport::Transport;
 const WRITES_PER_ROUND: usize = 64;
 /// How many subscribers are fetched from memory at a time: the processor fetches several at once, if it is told before.
 const FETCHED: usize = 8;
-/// How much room the list of publications keeps.
+/// How many publications may wait for the worker, and how many bytes of them. From then on those who publish bring them to
+/// the outboxes, where limits and [`Slow`](super::Slow) hold.
+const MAIL_MAX: usize = 64 * 1024;
+const MAIL_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How much room the list of them keeps.
 const MAIL_KEPT: usize = 1024;
 /// How much room the list of those who have something to write keeps.
 const DUE_KEPT: usize = 1024;
@@ -37,7 +43,8 @@ const RUN_BYTES_MAX: usize = 64 * 1024;
 /// A worker's: one for each runtime of a server.
 pub(crate) struct Mailroom {
     registry: Arc<Registry>,
-    mail: Mutex<Vec<Mail>>,
+    budget: Arc<Budget>,
+    mail: Mutex<Waiting>,
     /// Whether there is any that has not reached everybody's outbox, seen without the lock.
     has_mail: AtomicBool,
     members: Mutex<Members>,
@@ -45,6 +52,20 @@ pub(crate) struct Mailroom {
     round: Mutex<Option<Waker>>,
     /// Whether all drivers of this worker run on the thread of that task.
     has_one_thread: bool,
+}
+
+/// Publications that no subscriber has yet.
+#[derive(Default)]
+struct Waiting {
+    mail: Vec<Mail>,
+    bytes: usize,
+}
+
+impl Waiting {
+    fn take(&mut self) -> Vec<Mail> {
+        self.bytes = 0;
+        std::mem::take(&mut self.mail)
+    }
 }
 
 /// A publication on its way to the subscribers of one worker.
@@ -60,9 +81,17 @@ pub(super) struct Mail {
 struct Members {
     /// By the address of the topic.
     topics: HashMap<usize, Subscribers>,
+    after: After,
+    underway: Option<Underway>,
+}
+
+/// What is to be done later.
+#[derive(Default)]
+struct After {
     /// Who has something to write that its driver does not know of.
     due: VecDeque<Arc<Shared>>,
-    underway: Option<Underway>,
+    /// To be told without a lock.
+    news: Vec<News>,
 }
 
 /// The subscribers of one topic.
@@ -106,19 +135,24 @@ pub(crate) struct Run<'a> {
 }
 
 /// What became of a run at a subscriber.
+#[derive(Default)]
 pub(crate) struct Accepted {
     /// How many of its messages are on their way.
     pub(crate) messages: u64,
     /// Whether something is to be written that the driver does not know of.
     pub(crate) is_due: bool,
     pub(crate) closed_as_slow: bool,
+    pub(crate) news: News,
 }
 
 impl Accepted {
-    /// Remembers who has something to write. Returns how many messages are on their way.
-    fn note(self, subscriber: &Arc<Shared>, due: &mut VecDeque<Arc<Shared>>) -> u64 {
+    /// Remembers what is to be done. Returns how many messages are on their way.
+    fn note(self, subscriber: &Arc<Shared>, after: &mut After) -> u64 {
         if self.is_due {
-            due.push_back(subscriber.clone());
+            after.due.push_back(subscriber.clone());
+        }
+        if !self.news.is_none() {
+            after.news.push(self.news);
         }
         self.messages
     }
@@ -129,9 +163,10 @@ fn address(topic: &Arc<Topic>) -> usize {
 }
 
 impl Mailroom {
-    pub(crate) fn new(registry: Arc<Registry>, has_one_thread: bool) -> Arc<Mailroom> {
+    pub(crate) fn new(registry: Arc<Registry>, budget: Arc<Budget>, has_one_thread: bool) -> Arc<Mailroom> {
         Arc::new(Mailroom {
             registry,
+            budget,
             mail: Mutex::default(),
             has_mail: AtomicBool::new(false),
             members: Mutex::default(),
@@ -144,7 +179,7 @@ impl Mailroom {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn mail(&self) -> MutexGuard<'_, Vec<Mail>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.mail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -152,15 +187,22 @@ impl Mailroom {
         &self.registry
     }
 
-    /// Takes a publication.
-    pub(super) fn put(&self, publication: Mail) {
-        let mut mail = self.mail();
-        mail.push(publication);
+    /// Takes a publication. Whether so many wait that whoever publishes is to [deliver](Self::deliver_first) them.
+    pub(super) fn put(&self, publication: Mail) -> bool {
+        let mut waiting = self.waiting();
+        waiting.bytes += publication.framed.len();
+        waiting.mail.push(publication);
+        let is_full = waiting.mail.len() >= MAIL_MAX || waiting.bytes >= MAIL_BYTES_MAX;
         let was_empty = !self.has_mail.swap(true, Ordering::AcqRel);
-        drop(mail);
+        drop(waiting);
         if was_empty {
             self.wake();
         }
+        is_full
+    }
+
+    pub(super) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// Has the next round begin soon.
@@ -175,22 +217,32 @@ impl Mailroom {
     #[inline]
     pub(crate) fn deliver_first(&self) {
         if self.has_mail.load(Ordering::Acquire) {
-            self.deliver(&mut self.members());
+            let mut members = self.members();
+            self.deliver(&mut members, false);
+            self.release(members);
             self.wake();
         }
     }
 
-    /// Brings what was published to its subscribers' outboxes.
-    fn deliver(&self, members: &mut Members) {
+    /// Unlocks, and tells what could not be told before.
+    fn release(&self, mut members: MutexGuard<'_, Members>) {
+        let news = std::mem::take(&mut members.after.news);
+        drop(members);
+        news.into_iter().for_each(News::tell);
+    }
+
+    /// Brings what was published to its subscribers' outboxes. `may_write`: this is the thread of all drivers, and none has
+    /// its turn.
+    fn deliver(&self, members: &mut Members, may_write: bool) {
         if let Some(underway) = members.underway.take() {
-            self.deliver_run(members, &underway.run(), underway.next);
+            self.deliver_run(members, &underway.run(), underway.next, may_write);
             self.keep_room(underway.mail);
         }
-        let mail = std::mem::take(&mut *self.mail());
+        let mail = self.waiting().take();
         let mut rest = &mail[..];
         while !rest.is_empty() {
             let (run, after) = rest.split_at(first_run(rest));
-            self.deliver_run(members, &Run::new(run, &join(run)), 0);
+            self.deliver_run(members, &Run::new(run, &self.join(run)), 0, may_write);
             rest = after;
         }
         self.keep_room(mail);
@@ -202,55 +254,64 @@ impl Mailroom {
         // Outside the lock: the last that is held of a topic may be here.
         room.clear();
         room.shrink_to(MAIL_KEPT);
-        let mut more = self.mail();
-        if more.is_empty() {
+        let mut more = self.waiting();
+        if more.mail.is_empty() {
             // Only now: who sees that there is none may rely on all being where it belongs.
             self.has_mail.store(false, Ordering::Release);
-            *more = room;
+            more.mail = room;
         } else {
             drop(more);
             self.wake();
         }
     }
 
+    /// The run in one piece, which the budget knows of.
+    fn join(&self, run: &[Mail]) -> Framed {
+        let joined = Framed::join(run.iter().map(|each| &each.framed));
+        match self.budget.charge(joined.len()) {
+            Some(charge) if run.len() > 1 => joined.with_guard(charge),
+            _ => joined,
+        }
+    }
+
     /// Brings a run to its subscribers' outboxes, from one of them on.
-    fn deliver_run(&self, members: &mut Members, run: &Run<'_>, from: usize) {
-        let Members { topics, due, .. } = members;
+    fn deliver_run(&self, members: &mut Members, run: &Run<'_>, from: usize, may_write: bool) {
+        let Members { topics, after, .. } = members;
         let Some(subscribers) = topics.get(&address(run.topic)) else { return };
         let mut delivered = 0;
         for subscriber in &subscribers.list[from..] {
-            delivered += self.deliver_to(&subscriber.shared, run, due);
+            delivered += self.deliver_to(&subscriber.shared, run, after, may_write);
         }
         self.registry.delivered(delivered);
     }
 
-    fn deliver_to(&self, subscriber: &Arc<Shared>, run: &Run<'_>, due: &mut VecDeque<Arc<Shared>>) -> u64 {
-        let accepted = subscriber.accept(run);
+    fn deliver_to(&self, subscriber: &Arc<Shared>, run: &Run<'_>, after: &mut After, may_write: bool) -> u64 {
+        let accepted = subscriber.accept(run, may_write);
         if accepted.closed_as_slow {
             self.registry.closed_as_slow();
             let connection = subscriber.peer.id;
             tracing::debug!(connection, topic = ?run.topic.name(), "a subscriber is too slow; it is closed");
         }
-        accepted.note(subscriber, due)
+        accepted.note(subscriber, after)
     }
 
     /// Has some subscribers of the run that is under way write it, without a stay in their outboxes. False when all
     /// have it, and everything else that was published waits in outboxes.
     fn write_some(&self, members: &mut Members) -> bool {
         if members.underway.is_none() {
-            let mut waiting = self.mail();
-            if waiting.is_empty() || first_run(&waiting) < waiting.len() {
+            let mut waiting = self.waiting();
+            if waiting.mail.is_empty() || first_run(&waiting.mail) < waiting.mail.len() {
                 drop(waiting);
                 // Of several topics: what each subscriber gets of them is gathered for one write.
-                self.deliver(members);
+                self.deliver(members, true);
                 return false;
             }
-            let mail = std::mem::take(&mut *waiting);
+            let mail = waiting.take();
             drop(waiting);
-            let joined = join(&mail);
+            let joined = self.join(&mail);
             members.underway = Some(Underway { mail, joined, next: 0 });
         }
-        let Members { topics, due, underway } = members;
+        let Members { topics, after, underway } = members;
         let Some(now) = underway else { return false };
         let run = now.run();
         let list =
@@ -260,8 +321,8 @@ impl Mailroom {
             some.iter().for_each(Subscriber::fetch);
             for Subscriber { shared: subscriber, .. } in some {
                 delivered += match subscriber.accept_directly(&run) {
-                    Some(accepted) => accepted.note(subscriber, due),
-                    None => self.deliver_to(subscriber, &run, due),
+                    Some(accepted) => accepted.note(subscriber, after),
+                    None => self.deliver_to(subscriber, &run, after, true),
                 };
             }
         }
@@ -280,18 +341,20 @@ impl Mailroom {
         let mut members = self.members();
         if self.has_one_thread && turn::is_nobodys() {
             if self.write_some(&mut members) {
+                self.release(members);
                 return true;
             }
         } else {
-            self.deliver(&mut members);
+            self.deliver(&mut members, false);
         }
-        let count = members.due.len().min(WRITES_PER_ROUND);
-        let due: Vec<_> = members.due.drain(..count).collect();
-        let more = !members.due.is_empty();
+        let waiting = &mut members.after.due;
+        let count = waiting.len().min(WRITES_PER_ROUND);
+        let due: Vec<_> = waiting.drain(..count).collect();
+        let more = !waiting.is_empty();
         if !more {
-            members.due.shrink_to(DUE_KEPT);
+            waiting.shrink_to(DUE_KEPT);
         }
-        drop(members);
+        self.release(members);
         for subscriber in due {
             subscriber.write_published(self.has_one_thread);
         }
@@ -322,16 +385,16 @@ impl Mailroom {
         let slow = self.registry.slow(name);
         let mut members = self.members();
         // What was published before is for those who were here before.
-        self.deliver(&mut members);
+        self.deliver(&mut members, false);
         let result = subscriber.join(name, max, || self.registry.enter(name, slow, self));
         if let Ok(Some(topic)) = &result {
             members.topics.entry(address(topic)).or_default().insert(subscriber);
             if topic.waiting_max().is_some() && subscriber.is_queued() {
                 // Whether its carrier takes that is to be known before it is published to.
-                members.due.push_back(subscriber.clone());
+                members.after.due.push_back(subscriber.clone());
             }
         }
-        drop(members);
+        self.release(members);
         self.wake();
         self.registry.tell();
         result.map(|topic| topic.is_some())
@@ -341,12 +404,12 @@ impl Mailroom {
     pub(crate) fn unsubscribe(self: &Arc<Self>, subscriber: &Shared, name: &str) -> bool {
         let mut members = self.members();
         // What was published before is still for it.
-        self.deliver(&mut members);
+        self.deliver(&mut members, false);
         let topic = subscriber.part(name);
         if let Some(topic) = &topic {
             self.forget(&mut members, subscriber, topic);
         }
-        drop(members);
+        self.release(members);
         self.wake();
         self.registry.tell();
         topic.is_some()
@@ -357,12 +420,12 @@ impl Mailroom {
         let mut members = self.members();
         if members.underway.is_some() {
             // Places in lists change now.
-            self.deliver(&mut members);
+            self.deliver(&mut members, false);
         }
         for topic in topics {
             self.forget(&mut members, subscriber, topic);
         }
-        drop(members);
+        self.release(members);
         self.registry.tell();
     }
 
@@ -410,10 +473,6 @@ fn first_run(mail: &[Mail]) -> usize {
     together.count().max(1)
 }
 
-fn join(run: &[Mail]) -> Framed {
-    Framed::join(run.iter().map(|each| &each.framed))
-}
-
 impl Underway {
     fn run(&self) -> Run<'_> {
         Run::new(&self.mail, &self.joined)
@@ -423,6 +482,11 @@ impl Underway {
 impl<'a> Run<'a> {
     fn new(mail: &'a [Mail], joined: &'a Framed) -> Run<'a> {
         Run { topic: &mail[0].topic, mail, joined }
+    }
+
+    /// How many bytes it is.
+    pub(crate) fn len(&self) -> usize {
+        self.joined.len()
     }
 
     /// All in one, if the subscriber gets all of them.

@@ -141,7 +141,8 @@ impl Topics {
     /// Publishes to all subscribers of a topic. Returns for how many it is.
     ///
     /// It waits for nothing. What has not been written yet when their worker has something else to do is written before
-    /// that goes idle. To a topic without subscribers it does nothing.
+    /// that goes idle. To a topic without subscribers it does nothing. When 65,536 publications or 16 MiB wait for a
+    /// worker, this call brings them to the outboxes of its subscribers, which takes as long as those are many.
     ///
     /// That a subscriber has it, only the subscriber can say; one that is too slow may be closed, or be left out
     /// ([`Slow`]).

@@ -180,10 +180,17 @@ impl Registry {
         let framed = framed();
         // Held until all have it, so that all workers see publications in the same order.
         let places = lock(&topic.places);
+        let framed = charged(framed, &places);
+        let mut full = Vec::new();
         for place in places.iter() {
-            place.mailroom.put(Mail { topic: topic.clone(), framed: framed.clone(), except });
+            if place.mailroom.put(Mail { topic: topic.clone(), framed: framed.clone(), except }) {
+                full.push(place.mailroom.clone());
+            }
         }
-        places.iter().map(|place| place.subscribers).sum()
+        let subscribers = places.iter().map(|place| place.subscribers).sum();
+        drop(places);
+        full.iter().for_each(|mailroom| mailroom.deliver_first());
+        subscribers
     }
 
     pub(super) fn delivered(&self, messages: u64) {
@@ -210,6 +217,18 @@ impl Registry {
             closed_as_slow: closed_as_slow.load(Ordering::Relaxed),
         }
     }
+}
+
+/// A publication that the budgets of all its workers know of, each once: servers may share topics.
+fn charged(framed: Framed, places: &[Place]) -> Framed {
+    let mut charges = Vec::new();
+    for (at, place) in places.iter().enumerate() {
+        let budget = place.mailroom.budget();
+        if !places[..at].iter().any(|before| Arc::ptr_eq(before.mailroom.budget(), budget)) {
+            charges.extend(budget.charge(framed.len()));
+        }
+    }
+    if charges.is_empty() { framed } else { framed.with_guard(charges) }
 }
 
 impl Topic {

@@ -32,8 +32,12 @@ pub struct Seat {
 }
 
 impl Hall {
-    pub fn start((form, threads): (Form, usize), config: Config, topics: Topics) -> Hall {
-        let server = Server::detached().with_config(config).with_topics(topics.clone());
+    pub fn start(each: (Form, usize), config: Config, topics: Topics) -> Hall {
+        Hall::start_on(Server::detached().with_config(config), each, topics)
+    }
+
+    pub fn start_on(server: Server, (form, threads): (Form, usize), topics: Topics) -> Hall {
+        let server = server.with_topics(topics.clone());
         let (serve, senders, _) = echo(server, form);
         let serve = serve.with_threads(threads);
         let handle = serve.handle();
