@@ -9,7 +9,7 @@ addWords({
     game_arena_hint:
       "Collect the gems. The server decides where everybody is, twenty times a second; this page says which keys are held.",
     game_keys: "Steer",
-    game_keys_hint: "Arrow keys, W A S D, or press here and slide.",
+    game_keys_hint: "Arrow keys, W A S D, or press here and slide.",
     game_pad: "Direction",
     game_players: "Players",
     game_name: "Name",
@@ -28,7 +28,7 @@ addWords({
     game_arena_hint:
       "보석을 모으세요. 누가 어디 있는지는 서버가 1초에 스무 번 정하고, 이 페이지는 누르고 있는 키만 알립니다.",
     game_keys: "움직이기",
-    game_keys_hint: "방향키나 W A S D를 누르거나, 여기를 누른 채 밀어 보세요.",
+    game_keys_hint: "방향키나 W A S D를 누르거나, 여기를 누른 채 밀어 보세요.",
     game_pad: "방향 패드",
     game_players: "참가자",
     game_name: "이름",

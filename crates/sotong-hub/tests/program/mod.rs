@@ -40,7 +40,7 @@ pub(crate) struct Program {
     pub(crate) first_line: String,
     pub(crate) address: SocketAddr,
     // Kept, so that the program can go on printing.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
     _stderr: ChildStderr,
 }
 
@@ -60,7 +60,19 @@ impl Program {
         let address = first_line.split("://").nth(1).map(|rest| rest.trim_end().trim_end_matches('/'));
         let address = address.unwrap_or_else(|| panic!("no address in {first_line:?}"));
         let address = address.parse().unwrap_or_else(|_| panic!("no address in {first_line:?}"));
-        Program { child, first_line, address, _stdout: stdout, _stderr: stderr }
+        Program { child, first_line, address, stdout, _stderr: stderr }
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     #[cfg(unix)]
