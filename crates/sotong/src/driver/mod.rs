@@ -22,6 +22,7 @@ mod membership;
 pub(crate) mod outbound;
 pub(crate) mod random;
 pub(crate) mod shared;
+mod subscriber;
 pub(crate) mod turn;
 mod wheel;
 
