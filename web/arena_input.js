@@ -43,13 +43,13 @@ export class Steering {
   #timer = 0;
   #say;
 
-  /** `say(bits)` is called when something else is held. Keys count on the page itself and in `place`, not where they
-   * scroll or write. */
+  /** `say(bits)` is called when something else is held. Keys count everywhere but where they scroll or write; in `place`
+   * always. */
   constructor(place, pad, say) {
     this.#say = say;
     addEventListener("keydown", (event) => {
       if (!(event.code in CODES) || event.ctrlKey || event.altKey || event.metaKey) return;
-      if (event.target !== document.body && !place.contains(event.target)) return;
+      if (!place.contains(event.target) && event.target.closest("input, summary, [tabindex]")) return;
       event.preventDefault();
       this.#pressed.add(event.code);
       this.#change();
@@ -74,6 +74,7 @@ export class Steering {
       this.#press(pad, sector(event.clientX - left - width / 2, event.clientY - top - height / 2, width / 2));
     };
     pad.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
       pad.setPointerCapture(event.pointerId);
       move(event);
     });

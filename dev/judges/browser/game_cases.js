@@ -157,9 +157,9 @@ module.exports = [
   })],
   ['the panel shows the frames in bytes and in words, and the lines by hand work', alone(async (own) => {
     const ada = await own.enter('Ada');
-    await ada.page.locator('#frames .frame-in').first().waitFor();
+    const delta = ada.page.locator('#frames .frame-in', { hasText: / B19 00/ }).last();
+    await delta.waitFor();
     await ada.page.locator('#pause').click();
-    const delta = ada.page.locator('.frame-in', { hasText: / B19 00/ }).last();
     await delta.locator('summary').click();
     assert.match(await delta.locator('.frame-pretty').textContent(), /kind: "delta"\ntick: \d/);
     await ada.page.evaluate(await ada.page.locator('#code').textContent());

@@ -80,7 +80,7 @@ impl Room {
         let seat = self.input(|inner| {
             let seat = inner.game.open();
             inner.sockets.insert(seat, socket.clone());
-            tracing::debug!(connection = socket.id(), players = inner.sockets.len(), "joined the game");
+            tracing::debug!(connection = socket.id(), connected = inner.sockets.len(), "came to the game");
             seat
         });
         self.arrivals.notify_one();
