@@ -8,15 +8,15 @@ import pathlib
 import re
 
 PAGE = pathlib.Path(__file__).resolve().parents[3] / "docs" / "operations.md"
-# In which order the page has them.
-HTTP, STREAM = 0, 1
+# In which order the page has them: a proxy for HTTP, one for bytes, and (nginx alone) a path that is left out.
+HTTP, STREAM, LEFT_OUT = 0, 1, 2
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, count: int) -> list[str]:
     """What stands in fenced blocks of this language."""
     found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    if len(found) != 2:
-        raise RuntimeError(f"docs/operations.md has {len(found)} blocks for {language}, not one for HTTP and one for bytes")
+    if len(found) != count:
+        raise RuntimeError(f"docs/operations.md has {len(found)} blocks for {language}, not {count}: adapt {__file__}")
     return found
 
 
@@ -30,7 +30,7 @@ def adapted(text: str, changes: dict[str, str]) -> str:
 
 
 def nginx(ports: dict[str, int], folder: pathlib.Path, cert: pathlib.Path, key: pathlib.Path, modules: str) -> str:
-    documented = blocks("nginx")
+    documented = blocks("nginx", 3)
     certificate = {
         "/etc/letsencrypt/live/chat.example.com/fullchain.pem": str(cert),
         "/etc/letsencrypt/live/chat.example.com/privkey.pem": str(key),
@@ -45,6 +45,7 @@ def nginx(ports: dict[str, int], folder: pathlib.Path, cert: pathlib.Path, key: 
         })
 
     before, _, after = documented[HTTP].partition("upstream")
+    serve = adapted(http("SERVE", "serve"), {"    location / {": f"    {documented[LEFT_OUT]}    location / {{"})
     passed = adapted(documented[STREAM], {
         "listen 443;": f"listen 127.0.0.1:{ports['PASSED_PORT']};", "10.0.0.5:8443": f"127.0.0.1:{ports['TLS_SERVER']}",
     })
@@ -57,13 +58,13 @@ def nginx(ports: dict[str, int], folder: pathlib.Path, cert: pathlib.Path, key: 
     return (
         f"{modules}\ndaemon off;\nmaster_process off;\npid {folder}/nginx.pid;\nerror_log stderr warn;\n"
         f"events {{ worker_connections 512; }}\n"
-        f"http {{\n    access_log off;\n{temporary}{before}{http('HTTP', 'example')}{http('ECHO', 'echo')}{http('SERVE', 'serve')}}}\n"
+        f"http {{\n    access_log off;\n{temporary}{before}{http('HTTP', 'example')}{http('ECHO', 'echo')}{serve}}}\n"
         f"stream {{\n{passed}{ended}}}\n"
     )
 
 
 def haproxy(ports: dict[str, int], both: pathlib.Path) -> str:
-    documented = blocks("haproxy")
+    documented = blocks("haproxy", 2)
     def renamed(text: str, name: str) -> str:
         return adapted(text, {
             "frontend web": f"frontend {name}", "default_backend sotong": f"default_backend {name}-server",

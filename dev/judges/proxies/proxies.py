@@ -19,6 +19,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import urllib.error
 import urllib.request
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -152,6 +153,25 @@ async def pages_and_chat(scene: Scene) -> None:
         assert refusal.response.status_code == 403, refusal
 
 
+async def path_is_left_out(scene: Scene) -> None:
+    """The line of docs/operations.md that keeps one page from the world, and only that one."""
+    statuses = {}
+    for path in ("/game", "/chat"):
+        url = f"https://127.0.0.1:{scene.ports['SERVE_PORT']}{path}"
+        try:
+            opened = await asyncio.to_thread(urllib.request.urlopen, url, context=scene.tls, timeout=10)
+        except urllib.error.HTTPError as refused:
+            opened = refused
+        with opened:
+            statuses[path] = opened.status
+    assert statuses == {"/game": 404, "/chat": 200}, statuses
+    try:
+        async with scene.connect("SERVE_PORT", path="/game"):
+            raise AssertionError("the game was let through")
+    except InvalidStatus as refusal:
+        assert refusal.response.status_code == 404, refusal
+
+
 async def hundred_at_once(scene: Scene) -> None:
     async with contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(scene.connect("ECHO_PORT")) for _ in range(100)]
@@ -215,6 +235,8 @@ def cases(scene: Scene, kind: str, own: str) -> list:
             (f"{name}: limits count clients, not the proxy", lambda way=way: limit_counts_clients(scene, way)),
             (f"{name}: a client that vanishes leaves its places", lambda way=way: vanished_client_is_let_go(scene, way)),
         ]
+    if kind == "nginx":
+        all_cases.append(("sotong serve: a path that is left out", lambda: path_is_left_out(scene)))
     return all_cases + [
         ("sotong serve: a page, two people in a room, no page of another origin", lambda: pages_and_chat(scene)),
         ("100 connections at once", lambda: hundred_at_once(scene)),
