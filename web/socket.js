@@ -4,7 +4,7 @@
 //   connecting   the browser is opening a connection
 //   open         both ends may speak
 //   waiting      it broke; the next attempt is at `retryAt` (milliseconds, as Date.now())
-//   closed       it ended for good; `retry()` starts again
+//   closed       it ended for good, or the page has ended it; `retry()` starts again
 //
 // Other events: "open", "message" (detail: a text, or an ArrayBuffer), "frame" (detail: { direction, data }, everything that
 // passes).
@@ -38,6 +38,7 @@ export class Socket extends EventTarget {
   #socket = null;
   #failures = 0;
   #timer = 0;
+  #isLeft = false;
 
   constructor(url) {
     super();
@@ -50,6 +51,7 @@ export class Socket extends EventTarget {
   retry() {
     if (this.state === "open" || this.state === "connecting") return;
     clearTimeout(this.#timer);
+    this.#isLeft = false;
     const socket = new WebSocket(this.#url);
     // Bytes come as they are, not as a file that would have to be read.
     socket.binaryType = "arraybuffer";
@@ -75,7 +77,7 @@ export class Socket extends EventTarget {
       this.code = code;
       this.reason = reason;
       this.#frame("event", `close ${code} ${reason}`.trim());
-      if (isFinal(code)) {
+      if (this.#isLeft || isFinal(code)) {
         this.#become("closed");
         return;
       }
@@ -93,6 +95,17 @@ export class Socket extends EventTarget {
     this.#socket.send(data);
     this.#frame("out", data);
     return true;
+  }
+
+  /** Says goodbye, and does not come back until `retry()`. */
+  close(code = 1000, reason = "") {
+    if (this.#socket) {
+      this.#isLeft = true;
+      this.#socket.close(code, reason);
+    } else if (this.state === "waiting") {
+      clearTimeout(this.#timer);
+      this.#become("closed");
+    }
   }
 
   #become(state) {

@@ -31,8 +31,9 @@ export function showState(place, socket) {
       tick();
       ticking = setInterval(tick, 250);
     }
-    if (state === "closed" && code) text.textContent = words("state_closed_because", { code, reason });
-    else if (state !== "waiting") text.textContent = words(`state_${state}`);
+    if (state === "closed" && code) {
+      text.textContent = reason ? words("state_closed_because", { code, reason }) : words("state_closed_code", { code });
+    } else if (state !== "waiting") text.textContent = words(`state_${state}`);
     text.title = text.textContent;
     button.hidden = state !== "waiting" && state !== "closed";
     button.textContent = words(state === "closed" ? "retry_again" : "retry_now");

@@ -20,7 +20,7 @@ macro_rules! file {
     };
 }
 
-static SITE: [(&str, File); 32] = [
+static SITE: [(&str, File); 33] = [
     ("/", file!(HTML, "index.html")),
     ("/chat", file!(HTML, "chat.html")),
     ("/ticker", file!(HTML, "ticker.html")),
@@ -43,6 +43,7 @@ static SITE: [(&str, File); 32] = [
     ("/game.js", file!(SCRIPT, "game.js")),
     ("/hub.js", file!(SCRIPT, "hub.js")),
     ("/latency.js", file!(SCRIPT, "latency.js")),
+    ("/line.js", file!(SCRIPT, "line.js")),
     ("/memory.js", file!(SCRIPT, "memory.js")),
     ("/orders.js", file!(SCRIPT, "orders.js")),
     ("/page.js", file!(SCRIPT, "page.js")),
