@@ -3,7 +3,7 @@
 import { Frames } from "./frames.js";
 import { Hub, NoReply } from "./hub.js";
 import { recall, remember } from "./memory.js";
-import { copies, SOCKET_URL } from "./page.js";
+import { copies, pauses, SOCKET_URL } from "./page.js";
 import { Socket } from "./socket.js";
 import { showState } from "./state.js";
 import { language, onLanguage, startLanguages, words } from "./strings.js";
@@ -108,7 +108,23 @@ $("new-room").addEventListener("submit", (event) => {
   const wanted = cleanRoom($("new-room-name").value);
   if (!wanted) return;
   $("new-room-name").value = "";
+  adding(false);
   go(wanted);
+  text.focus();
+});
+
+// A narrow window shows the form when somebody asks for it.
+function adding(isAdding) {
+  $("add-room").ariaExpanded = String(isAdding);
+  if (isAdding) $("new-room-name").focus();
+}
+$("add-room").addEventListener("click", () => adding($("add-room").ariaExpanded !== "true"));
+$("new-room-name").addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.isComposing) return;
+  $("new-room-name").value = "";
+  if ($("add-room").ariaExpanded !== "true") return;
+  adding(false);
+  $("add-room").focus();
 });
 
 addEventListener("popstate", () => go(roomOfAddress(), { push: false }));
@@ -178,14 +194,29 @@ hub.addEventListener("push", ({ detail: { channel, pub, join, leave } }) => {
   if (pub && !early) show(pub);
   if (join && join.info.client !== hub.client) {
     people.set(join.info.client, join.info);
-    note("joined", { name: nameOf(join.info) });
+    noteJoin(join.info);
   }
   if (leave) {
     people.delete(leave.info.client);
-    note("left", { name: nameOf(leave.info) });
+    noteLeave(leave.info);
   }
   if (join || leave) showPeople();
 });
+
+// A name belongs to a subscription: who takes another one leaves and comes back, as the same client and at once. Nothing
+// was said in between, so the two are told as the one thing that they are.
+function noteJoin(info) {
+  const last = messages.lastElementChild;
+  const before = last?.dataset.left === info.client ? last.dataset.name : "";
+  if (before) last.remove();
+  if (before !== nameOf(info)) note(before ? "renamed" : "joined", { before, name: nameOf(info) });
+}
+
+function noteLeave(info) {
+  const item = note("left", { name: nameOf(info) });
+  item.dataset.left = info.client;
+  item.dataset.name = nameOf(info);
+}
 
 // ---- people
 
@@ -259,11 +290,11 @@ function show(publication) {
   const own = info?.client === hub.client;
   const last = messages.lastElementChild;
 
-  const item = document.createElement("li");
+  const item = document.createElement("div");
   item.className = own ? "message own" : "message";
-  item.dataset.client = info?.client ?? "";
+  item.dataset.who = info ? `${info.client} ${nameOf(info)}` : "";
   // One after another by the same person need the name only once.
-  if (!(last?.dataset.client && last.dataset.client === item.dataset.client)) {
+  if (!(last?.dataset.who && last.dataset.who === item.dataset.who)) {
     item.classList.add("first");
     const who = document.createElement("span");
     who.className = "who";
@@ -282,16 +313,17 @@ function show(publication) {
 }
 
 function note(key, values = {}) {
-  const item = document.createElement("li");
+  const item = document.createElement("div");
   item.className = "note";
   item.textContent = words(key, values);
   append(item);
+  return item;
 }
 
 function showEmpty() {
   if (messages.querySelector(".message")) return;
   messages.querySelector(".empty")?.remove();
-  const item = document.createElement("li");
+  const item = document.createElement("div");
   item.className = "empty";
   item.textContent = words("empty");
   messages.append(item);
@@ -398,6 +430,7 @@ const frames = new Frames($("frames"), socket, () => ({
   event: words("frame_event"),
 }));
 $("clear").addEventListener("click", () => frames.clear());
+pauses($("pause"), frames);
 copies($("copy"), $("code"));
 showState($("state"), socket);
 startLanguages($("languages"));

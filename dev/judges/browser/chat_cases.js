@@ -7,22 +7,6 @@ const { Target } = require('../node/target');
 const MARKUP = '<script>globalThis.broken = 1</script><img src=x onerror="globalThis.broken = 2"><b>bold</b>';
 
 module.exports = [
-  ['the first page explains and leads to the chat', async ({ target, people }) => {
-    const { page } = await people.come();
-    await page.goto(target.http);
-    await page.getByRole('heading', { level: 1 }).waitFor();
-    await page.getByRole('link', { name: 'Open the chat' }).click();
-    await page.waitForURL('**/chat*');
-    await page.context().close();
-  }],
-  ['the first page opens a WebSocket and asks over it', async ({ target, people }) => {
-    const person = await people.come();
-    await person.page.goto(target.http);
-    await person.isConnected();
-    await person.page.locator('#ask').click();
-    await person.page.locator('#answer').filter({ hasText: /\d ms/ }).waitFor();
-    await person.leaves();
-  }],
   ['two people see each other', async (world) => {
     world.ada = await world.people.come();
     world.bo = await world.people.come();
