@@ -120,8 +120,5 @@ startLanguages($("languages"));
 copies($("copy"), $("code"));
 pauses($("pause"), frames);
 showState($("state"), socket);
-onLanguage(() => {
-  $("news").textContent = news();
-  table.show();
-});
+onLanguage(() => ($("news").textContent = news()));
 socket.retry();

@@ -21,7 +21,7 @@ export class PlayerTable {
     this.#nearest = nearest;
     this.#arena = arena;
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.show());
-    onLanguage(() => this.show());
+    onLanguage(() => this.#show());
   }
 
   /** Shows what is new, soon. */

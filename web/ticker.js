@@ -118,13 +118,24 @@ const frames = new Frames($("frames"), socket, () => ({
 }));
 $("clear").addEventListener("click", () => frames.clear());
 
-$("code").textContent = `const socket = new WebSocket("${SOCKET_URL}?sub=ticker:MARU&sub=ticker:BADA");
+$("code").textContent = `const socket = new WebSocket(
+  "${SOCKET_URL}" +
+  "?sub=ticker:MARU&sub=ticker:BADA");
+
 socket.onmessage = ({ data }) => {
   const { push, ask } = JSON.parse(data);
-  if (push?.pub) console.log(push.channel, push.pub.data.price);
-  if (ask) socket.send(JSON.stringify({ answer: { id: ask.id, data: { accept: true } } }));
+  if (push?.pub) {
+    const { channel, pub } = push;
+    console.log(channel, pub.data.price);
+  }
+  if (ask) {
+    const data = { accept: true };
+    const answer = { id: ask.id, data };
+    socket.send(JSON.stringify({ answer }));
+  }
 };
-socket.onclose = ({ code }) => console.log("close", code);`;
+socket.onclose = ({ code }) =>
+  console.log("close", code);`;
 
 startLanguages($("languages"));
 copies($("copy"), $("code"));
