@@ -2,16 +2,21 @@
 // A real Chromium, as people use it: they chat through `sotong serve`, watch its prices, and play.
 // The cases of one page are one file, and one line here.
 //
-//     node chat.js BINARY CHROMIUM SCREENSHOT_FOLDER     (NODE_PATH names the folder that holds `playwright-core` and `ws`)
+//     node chat.js BINARY CHROMIUM SCREENSHOT_FOLDER     (NODE_PATH names the folder that holds `axe-core`,
+// `playwright-core` and `ws`)
 
 const fs = require('node:fs');
 const { runCases } = require('../node/cases');
 const { Target } = require('../node/target');
 const { launch } = require('./chromium');
+const accessCases = require('./access_cases');
+const byHandCases = require('./by_hand_cases');
 const chatCases = require('./chat_cases');
 const gameCases = require('./game_cases');
+const homeCases = require('./home_cases');
 const layoutCases = require('./layout_cases');
 const originCases = require('./origin_cases');
+const roomCases = require('./room_cases');
 const tickerCases = require('./ticker_cases');
 const { People } = require('./people');
 
@@ -23,9 +28,13 @@ async function main(binary, executablePath, screenshots) {
   try {
     world.target = await Target.start(binary, ['serve', '--listen', '127.0.0.1:0']);
     let failures = await runCases('browser: ', originCases, world, 60);
+    failures += await runCases('browser: home: ', homeCases, world, 90);
     failures += await runCases('browser: ', chatCases, world, 60);
+    failures += await runCases('browser: chat: ', roomCases, world, 120);
+    failures += await runCases('browser: by hand: ', byHandCases, world, 90);
     failures += await runCases('browser: ticker: ', tickerCases, world, 150);
     failures += await runCases('browser: game: ', gameCases, world, 150);
+    failures += await runCases('browser: access: ', accessCases, world, 120);
     failures += await runCases('browser: ', layoutCases, world, 120);
     return failures === 0 ? 0 : 1;
   } finally {
