@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::extension::deflate::Compression;
+
 /// The limits and deadlines of a connection, each with a default that is safe on the open internet.
 ///
 /// ```
@@ -115,6 +117,13 @@ pub struct Config {
     /// Every close ends within this time, whatever the peer does.
     pub close_timeout: Duration,
 
+    /// How messages are compressed with peers that can do it (permessage-deflate). Default: `None`, not at all.
+    ///
+    /// What it costs, which secrets it can tell, and the two modes: see [`Compression`]. Whether a connection is
+    /// compressed is settled in its handshake. Later, on one that is, a change sets how hard to try and from which size
+    /// on; `None` then stops compressing what is sent.
+    pub compression: Option<Compression>,
+
     /// Whether lengths that could have been written shorter are accepted. Default: [`NonMinimalLengths::Refuse`].
     ///
     /// RFC 6455, section 5.2 says that the shortest form MUST be used.
@@ -183,6 +192,7 @@ impl Default for Config {
             lifetime_max: None,
             message_rate: None,
             close_timeout: Duration::from_secs(5),
+            compression: None,
             non_minimal_lengths: NonMinimalLengths::Refuse,
         }
     }
@@ -232,6 +242,7 @@ impl Config {
         with_lifetime_max, lifetime_max: Option<Duration>;
         with_message_rate, message_rate: Option<Rate>;
         with_close_timeout, close_timeout: Duration;
+        with_compression, compression: Option<Compression>;
         with_non_minimal_lengths, non_minimal_lengths: NonMinimalLengths;
     }
 }

@@ -23,12 +23,14 @@ impl Error {
     /// This is the one table from errors to codes (RFC 6455, section 7.4.1).
     pub fn close_code(&self) -> Option<CloseCode> {
         match self {
-            Error::Protocol(ProtocolError::TextUtf8 | ProtocolError::CloseReasonUtf8) => {
-                Some(CloseCode::INVALID_PAYLOAD)
-            }
+            Error::Protocol(
+                ProtocolError::TextUtf8 | ProtocolError::CloseReasonUtf8 | ProtocolError::DeflateStream,
+            ) => Some(CloseCode::INVALID_PAYLOAD),
             Error::Protocol(_) => Some(CloseCode::PROTOCOL_ERROR),
             Error::Limit(LimitError::ServerBytes { .. }) => Some(CloseCode::TRY_AGAIN_LATER),
-            Error::Limit(LimitError::MessageRate(_)) => Some(CloseCode::POLICY_VIOLATION),
+            Error::Limit(LimitError::MessageRate(_) | LimitError::FinalBlocks { .. }) => {
+                Some(CloseCode::POLICY_VIOLATION)
+            }
             Error::Limit(_) => Some(CloseCode::MESSAGE_TOO_BIG),
             Error::Timeout(Timeout::Message) => Some(CloseCode::POLICY_VIOLATION),
             Error::Timeout(Timeout::Pong | Timeout::Write | Timeout::Close) => None,
@@ -97,6 +99,8 @@ pub enum ProtocolError {
     CloseReasonUtf8,
     /// A text message that is not UTF-8 (section 8.1).
     TextUtf8,
+    /// A compressed message that is corrupt or cut off (RFC 7692, section 7.2.2).
+    DeflateStream,
 }
 
 impl fmt::Display for ProtocolError {
@@ -122,6 +126,7 @@ impl fmt::Display for ProtocolError {
             }
             Self::CloseReasonUtf8 => f.write_str("close reason is not UTF-8"),
             Self::TextUtf8 => f.write_str("text message is not UTF-8"),
+            Self::DeflateStream => f.write_str("compressed message is corrupt or cut off"),
         }
     }
 }
@@ -134,7 +139,8 @@ impl std::error::Error for ProtocolError {}
 pub enum LimitError {
     /// A message with more payload than [`message_bytes_max`](crate::Config::message_bytes_max).
     MessageBytes {
-        /// The payload that has come and that the frame at hand announces.
+        /// The payload that has come and that the frame at hand announces. Of a compressed message nothing is announced:
+        /// one byte more than the limit, where inflating stopped.
         seen: u64,
         /// The limit.
         max: u64,
@@ -145,6 +151,22 @@ pub enum LimitError {
         /// The bytes that have come and that the frame at hand announces, headers counted.
         seen: u64,
         /// The limit.
+        max: u64,
+    },
+    /// A compressed message that is many times as large as it was on the wire, and more than
+    /// [`ratio_max`](crate::Compression::ratio_max) allows.
+    InflateRatio {
+        /// The payload so far.
+        seen: u64,
+        /// The compressed payload that it was made from.
+        wire: u64,
+        /// The limit: how many times.
+        max: u32,
+    },
+    /// A compressed message with too many blocks that are marked as the last one: each costs a peer two bytes and us
+    /// a microsecond. 64 are allowed, and one more for each 64 bytes of the message.
+    FinalBlocks {
+        /// How many were allowed there.
         max: u64,
     },
     /// Messages faster than [`message_rate`](crate::Config::message_rate). Holds the limit.
@@ -167,6 +189,12 @@ impl fmt::Display for LimitError {
             }
             Self::MessageWireBytes { seen, max } => {
                 write!(f, "message of {seen} bytes with its headers exceeds message_wire_bytes_max = {max}")
+            }
+            Self::InflateRatio { seen, wire, max } => {
+                write!(f, "{wire} bytes inflate to {seen}, which exceeds ratio_max = {max}")
+            }
+            Self::FinalBlocks { max } => {
+                write!(f, "compressed message with more than {max} blocks that are marked as the last")
             }
             Self::MessageRate(max) => write!(f, "messages faster than message_rate = {max}"),
             Self::ServerBytes { seen, max } => {

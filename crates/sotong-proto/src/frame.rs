@@ -7,7 +7,7 @@
 
 use crate::config::NonMinimalLengths;
 use crate::error::ProtocolError;
-use crate::extension::Extensions;
+use crate::extension::{Extensions, RSV1};
 use crate::mask::MaskKey;
 use crate::side::Side;
 
@@ -52,6 +52,8 @@ impl OpCode {
 pub(crate) struct Header {
     pub(crate) fin: bool,
     pub(crate) opcode: OpCode,
+    /// RSV1 of a data frame: its message is compressed (RFC 7692, section 6).
+    pub(crate) compressed: bool,
     /// All zeros where the frame is not masked, which unmasks to itself.
     pub(crate) mask: MaskKey,
     pub(crate) payload_length: u64,
@@ -68,7 +70,7 @@ impl Header {
     pub(crate) fn decode(
         bytes: &[u8],
         side: Side,
-        extensions: &Extensions,
+        extensions: Extensions,
         non_minimal: NonMinimalLengths,
     ) -> Result<Option<Header>, ProtocolError> {
         let Some(&first) = bytes.first() else { return Ok(None) };
@@ -77,7 +79,7 @@ impl Header {
         if reserved & !extensions.reserved_bits(opcode) != 0 {
             return Err(ProtocolError::ReservedBits(reserved));
         }
-        let fin = first & 0x80 != 0;
+        let (fin, compressed) = (first & 0x80 != 0, reserved & RSV1 != 0);
         if opcode.is_control() && !fin {
             return Err(ProtocolError::ControlFragmented);
         }
@@ -118,10 +120,17 @@ impl Header {
         }
 
         if !masked {
-            return Ok(Some(Header { fin, opcode, mask: [0; 4], payload_length, length: mask_at }));
+            return Ok(Some(Header {
+                fin,
+                opcode,
+                compressed,
+                mask: [0; 4],
+                payload_length,
+                length: mask_at,
+            }));
         }
         let Some(&[a, b, c, d]) = bytes.get(mask_at..mask_at + 4) else { return Ok(None) };
-        Ok(Some(Header { fin, opcode, mask: [a, b, c, d], payload_length, length: mask_at + 4 }))
+        Ok(Some(Header { fin, opcode, compressed, mask: [a, b, c, d], payload_length, length: mask_at + 4 }))
     }
 }
 
@@ -171,7 +180,7 @@ mod tests {
     use super::*;
 
     fn decode(bytes: &[u8], side: Side) -> Result<Option<Header>, ProtocolError> {
-        Header::decode(bytes, side, &Extensions::default(), NonMinimalLengths::Refuse)
+        Header::decode(bytes, side, Extensions::default(), NonMinimalLengths::Refuse)
     }
 
     #[test]
@@ -222,7 +231,7 @@ mod tests {
     #[test]
     fn c6_leniency_is_an_option() {
         let accept = |bytes: &[u8]| {
-            Header::decode(bytes, Side::Client, &Extensions::default(), NonMinimalLengths::Accept)
+            Header::decode(bytes, Side::Client, Extensions::default(), NonMinimalLengths::Accept)
         };
         let header = accept(&[0x82, 126, 0, 5]).expect("valid").expect("whole");
         assert_eq!((header.payload_length, header.length), (5, 4));

@@ -36,6 +36,7 @@
 //! | read | [`Connection::receive`], [`Received::next`], [`Event`] |
 //! | write | [`Outbox`] |
 //! | set limits and deadlines | [`Config`] |
+//! | compress | [`Compression`], [`Deflate`], [`Codecs`] |
 //! | know why it ended | [`Closed`], [`Error`] |
 
 mod close;
@@ -48,6 +49,7 @@ pub mod handshake;
 mod mask;
 mod message;
 mod outbox;
+mod payload;
 mod side;
 mod time;
 mod utf8;
@@ -56,6 +58,9 @@ pub use close::{Close, CloseCode, Closed, Initiator};
 pub use config::{Config, NonMinimalLengths, Rate};
 pub use connection::{CarrierState, Connection, Event, Received};
 pub use error::{Error, LimitError, ProtocolError, Timeout};
+pub use extension::deflate::{
+    CodecBudget, Codecs, Compression, CompressionLevel, CompressionMode, Deflate, WindowBits,
+};
 pub use frame::HEADER_BYTES_MAX as FRAME_HEADER_BYTES_MAX;
 pub use mask::Seed;
 pub use message::{Message, MessageRef, Text};

@@ -63,6 +63,11 @@ impl Utf8Assembly {
         &self.text
     }
 
+    /// The first bytes of a character whose rest has not come.
+    pub(crate) fn cut(&self) -> &[u8] {
+        &self.cut[..self.cut_length]
+    }
+
     /// How many bytes have come.
     pub(crate) fn len(&self) -> usize {
         self.text.len() + self.cut_length

@@ -403,5 +403,5 @@ fn limits_that_are_off_cost_no_memory() {
     // An `Option` of a box: nothing but the pointer.
     let mut end = End::new(Side::Server, &Config::default());
     end.read(&message(Side::Server), at(1.0));
-    assert!(format!("{:?}", end.connection).contains("bounds: None"));
+    assert!(format!("{:?}", end.connection).contains("rare: None"));
 }

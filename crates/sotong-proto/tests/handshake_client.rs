@@ -33,7 +33,7 @@ fn receive(answer: impl AsRef<[u8]>) -> ClientProgress {
 #[track_caller]
 fn established(answer: impl AsRef<[u8]>) -> (Request, Response, Vec<u8>) {
     match receive(&answer) {
-        ClientProgress::Established { request, response, early } => (request, response, early),
+        ClientProgress::Established { request, response, early, .. } => (request, response, early),
         other => panic!("{}: {other:?}", answer.as_ref().escape_ascii()),
     }
 }

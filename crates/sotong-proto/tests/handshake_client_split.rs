@@ -34,7 +34,7 @@ fn outcome<'a>(config: &Config, pieces: impl IntoIterator<Item = &'a [u8]>) -> O
                 Some(piece) => more.receive(piece),
                 None => more.end_of_stream(),
             },
-            ClientProgress::Established { request, response, early } => {
+            ClientProgress::Established { request, response, early, .. } => {
                 assert_eq!(request.protocol(), response.protocol());
                 return Outcome::Established {
                     protocol: response.protocol().map(str::to_owned),
@@ -270,7 +270,7 @@ fn our_sides_agree() {
         Accept::default().with_protocol("v1").with_header("Set-Cookie", "a=b").expect("a good field");
     for piece in [1, 7, 100, 4096] {
         match play(request.clone(), Ok(accept.clone()), piece) {
-            ClientProgress::Established { request, response, early } => {
+            ClientProgress::Established { request, response, early, .. } => {
                 assert_eq!((request.protocol(), response.protocol()), (Some("v1"), Some("v1")));
                 assert_eq!((response.header("set-cookie"), early.len()), (Some("a=b"), 0));
             }

@@ -32,7 +32,7 @@ fn outcome(config: &Config, pieces: &[&[u8]]) -> Outcome {
                 Some(piece) => more.receive(piece),
                 None => more.end_of_stream(),
             },
-            ClientProgress::Established { request, response, early } => {
+            ClientProgress::Established { request, response, early, .. } => {
                 assert_eq!(request.protocol(), response.protocol());
                 assert!(matches!(request.protocol(), None | Some("p")));
                 assert_eq!(response.header("sec-websocket-extensions"), None);

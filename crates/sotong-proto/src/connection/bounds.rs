@@ -26,17 +26,17 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// For a connection that was opened `now`.
-    pub(super) fn new(config: &Config, now: Time) -> Option<Box<Bounds>> {
+    pub(super) fn new(config: &Config, now: Time) -> Option<Bounds> {
         let is_needed =
             idle_timeout(config).is_some() || lifetime_max(config).is_some() || config.message_rate.is_some();
         is_needed.then(|| {
-            let mut bounds = Box::new(Bounds {
+            let mut bounds = Bounds {
                 opened: now,
                 last_message: now,
                 idle_look: Time::NEVER,
                 lifetime_end: Time::NEVER,
                 bucket_full: now,
-            });
+            };
             bounds.adopt(config);
             bounds
         })

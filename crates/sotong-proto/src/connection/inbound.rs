@@ -6,15 +6,17 @@
 
 use std::ops::Range;
 
-use super::{Connection, Ending, Timer};
+use super::{Connection, Ending, Rare, Timer};
 use crate::close::Close;
 use crate::error::{Error, LimitError, ProtocolError};
+use crate::extension::deflate::{Inflation, PieceEnd};
 use crate::frame::{CONTROL_PAYLOAD_MAX, HEADER_BYTES_MAX, Header, OpCode};
 use crate::mask::{self, MaskKey};
 use crate::message::MessageRef;
 use crate::outbox::Replies;
+use crate::payload::Payload;
 use crate::time::Time;
-use crate::utf8::{InvalidUtf8, Utf8Assembly};
+use crate::utf8::InvalidUtf8;
 
 /// What the peer did.
 #[derive(Debug, PartialEq)]
@@ -44,7 +46,7 @@ pub(super) struct Unfinished {
 
 impl Unfinished {
     pub(super) fn buffered_bytes(&self) -> usize {
-        self.cut.len() + self.message.as_ref().map_or(0, |message| message.payload.len())
+        self.cut.len() + self.message.as_ref().map_or(0, OpenMessage::held_bytes)
     }
 
     /// Whether some of a message has come.
@@ -55,7 +57,10 @@ impl Unfinished {
     /// The memory that holds them.
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.cut.capacity() + self.message.as_ref().map_or(0, |message| message.payload.capacity())
+        let message = self.message.as_ref().map_or(0, |message| {
+            message.payload.capacity() + message.inflation.as_deref().map_or(0, Inflation::capacity)
+        });
+        self.cut.capacity() + message
     }
 
     /// How many bytes were looked at so far to check that the open message is text.
@@ -80,49 +85,17 @@ struct OpenMessage {
     payload: Payload,
     /// The bytes it has taken on the wire, with the rest of the open frame.
     wire_bytes: u64,
+    /// If it is compressed (RFC 7692).
+    inflation: Option<Box<Inflation>>,
 }
 
-enum Payload {
-    Text(Utf8Assembly),
-    Binary(Vec<u8>),
-}
-
-impl Payload {
-    fn len(&self) -> usize {
-        match self {
-            Payload::Text(text) => text.len(),
-            Payload::Binary(bytes) => bytes.len(),
-        }
+impl OpenMessage {
+    fn new(payload: Payload, header: &Header) -> Self {
+        OpenMessage { payload, wire_bytes: 0, inflation: header.compressed.then(Box::default) }
     }
 
-    #[cfg(test)]
-    fn capacity(&self) -> usize {
-        match self {
-            Payload::Text(text) => text.capacity(),
-            Payload::Binary(bytes) => bytes.capacity(),
-        }
-    }
-
-    fn push(&mut self, piece: &[u8]) -> Result<(), InvalidUtf8> {
-        match self {
-            Payload::Text(text) => text.push(piece)?,
-            Payload::Binary(bytes) => bytes.extend_from_slice(piece),
-        }
-        Ok(())
-    }
-
-    fn finish(&self) -> Result<(), InvalidUtf8> {
-        match self {
-            Payload::Text(text) => text.finish(),
-            Payload::Binary(_) => Ok(()),
-        }
-    }
-
-    fn as_message(&self) -> MessageRef<'_> {
-        match self {
-            Payload::Text(text) => MessageRef::Text(text.as_str()),
-            Payload::Binary(bytes) => MessageRef::Binary(bytes),
-        }
+    fn held_bytes(&self) -> usize {
+        self.payload.len() + self.inflation.as_deref().map_or(0, Inflation::held_bytes)
     }
 }
 
@@ -272,8 +245,9 @@ impl Connection {
                 return Ok(Found::Nothing);
             }
             if let Some(header) =
-                Header::decode(rest, self.side, &self.extensions, self.config.non_minimal_lengths)?
+                Header::decode(rest, self.side, self.extensions, self.config.non_minimal_lengths)?
                 && header.fin
+                && !header.compressed
                 && let OpCode::Text | OpCode::Binary = header.opcode
                 && header.payload_length <= (rest.len() - header.length) as u64
                 && header.payload_length <= self.config.message_bytes_max
@@ -342,7 +316,7 @@ impl Connection {
     }
 
     fn decode_header(&self, bytes: &[u8]) -> Result<Option<Header>, ProtocolError> {
-        Header::decode(bytes, self.side, &self.extensions, self.config.non_minimal_lengths)
+        Header::decode(bytes, self.side, self.extensions, self.config.non_minimal_lengths)
     }
 
     fn open_frame_remaining(&self) -> Option<u64> {
@@ -400,16 +374,15 @@ impl Connection {
         let mut message = match (message, header.opcode) {
             (Some(message), OpCode::Continuation) => message,
             (Some(_), _) => return Err(ProtocolError::ContinuationExpected.into()),
-            (None, OpCode::Text) => {
-                OpenMessage { payload: Payload::Text(Utf8Assembly::default()), wire_bytes: 0 }
-            }
-            (None, OpCode::Binary) => OpenMessage { payload: Payload::Binary(Vec::new()), wire_bytes: 0 },
+            (None, OpCode::Text) => OpenMessage::new(Payload::text(), &header),
+            (None, OpCode::Binary) => OpenMessage::new(Payload::binary(), &header),
             (None, _) => return Err(ProtocolError::ContinuationUnexpected.into()),
         };
         // Nothing overflows: a length is below 2^63, and what has come is in memory.
         let seen = message.payload.len() as u64 + header.payload_length;
         let max = self.config.message_bytes_max;
-        if seen > max {
+        // What a compressed one will be is not announced: see `Receiving::push`.
+        if seen > max && message.inflation.is_none() {
             return Err(LimitError::MessageBytes { seen, max }.into());
         }
         message.wire_bytes =
@@ -440,7 +413,17 @@ impl Connection {
         frame.mask = mask::advance(frame.mask, count);
         frame.remaining -= count as u64;
         *position += count;
-        message.payload.push(piece).map_err(|InvalidUtf8| ProtocolError::TextUtf8)?;
+        match (&mut message.inflation, self.rare.as_deref_mut()) {
+            (Some(inflation), Some(Rare { receiving: Some(receiving), .. })) => {
+                let end = match (frame.remaining, frame.fin) {
+                    (1.., _) => PieceEnd::Open,
+                    (0, false) => PieceEnd::Frame,
+                    (0, true) => PieceEnd::Message,
+                };
+                receiving.push(inflation, piece, end, &mut message.payload, &self.config)?;
+            }
+            _ => message.payload.push(piece).map_err(|InvalidUtf8| ProtocolError::TextUtf8)?,
+        }
         if frame.remaining > 0 {
             return Ok(false);
         }
@@ -471,9 +454,10 @@ impl Connection {
     /// Holds a message that is complete to the rate of messages.
     #[inline]
     fn count_message(&mut self, now: Time) -> Result<(), LimitError> {
-        match &mut self.bounds {
+        let rate = self.config.message_rate;
+        match self.bounds() {
             None => Ok(()),
-            Some(bounds) => bounds.count_message(self.config.message_rate, now),
+            Some(bounds) => bounds.count_message(rate, now),
         }
     }
 

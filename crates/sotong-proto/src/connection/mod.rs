@@ -24,6 +24,7 @@ use crate::close::{Close, Closed, Initiator};
 use crate::config::Config;
 use crate::error::{Error, Timeout};
 use crate::extension::Extensions;
+use crate::extension::deflate::{Codecs, Deflate, Receiving};
 use crate::outbox::{Outbox, Replies};
 use crate::side::Side;
 use crate::time::Time;
@@ -38,17 +39,25 @@ use timers::{Timer, Timers};
 #[derive(Debug)]
 pub struct Connection {
     config: Arc<Config>,
-    extensions: Extensions,
     /// The frame and the message whose ends have not come.
     unfinished: Option<Box<Unfinished>>,
     timers: Timers,
     /// Rarely needed, so behind a pointer.
-    bounds: Option<Box<Bounds>>,
+    rare: Option<Box<Rare>>,
     /// When a byte last came; while reading is paused, when that began.
     last_received: Time,
     ending: Ending,
     side: Side,
+    extensions: Extensions,
     paused: bool,
+}
+
+/// What only some connections have.
+#[derive(Debug, Default)]
+struct Rare {
+    bounds: Option<Bounds>,
+    /// What comes may be compressed (RFC 7692).
+    receiving: Option<Receiving>,
 }
 
 /// How far the end has come, and what was learnt on the way.
@@ -85,7 +94,8 @@ impl Connection {
             timers.set(Timer::Ping, now + interval);
         }
         Connection {
-            bounds: Bounds::new(&config, now),
+            rare: Bounds::new(&config, now)
+                .map(|bounds| Box::new(Rare { bounds: Some(bounds), ..Rare::default() })),
             config,
             extensions: Extensions::default(),
             unfinished: None,
@@ -95,6 +105,19 @@ impl Connection {
             side,
             paused: false,
         }
+    }
+
+    /// The same connection, compressed as the handshake has agreed; `codecs` are lent for the time of a message. Tell
+    /// the [`Outbox`], too.
+    #[must_use]
+    pub fn with_deflate(mut self, deflate: &Deflate, codecs: Arc<Codecs>) -> Self {
+        self.extensions = Extensions { deflate: true };
+        self.rare.get_or_insert_default().receiving = Some(Receiving::new(deflate, codecs));
+        self
+    }
+
+    fn bounds(&mut self) -> Option<&mut Bounds> {
+        self.rare.as_deref_mut()?.bounds.as_mut()
     }
 
     /// New limits and deadlines, for a peer that has proved who it is, or that is to be kept shorter. Give them to
@@ -113,9 +136,10 @@ impl Connection {
             Some(interval) => self.timers.set(Timer::Ping, self.last_received + interval),
             None => self.timers.clear(Timer::Ping),
         }
-        match &mut self.bounds {
-            Some(bounds) => bounds.adopt(&self.config),
-            None => self.bounds = Bounds::new(&self.config, self.last_received),
+        if let Some(Rare { bounds: Some(bounds), .. }) = self.rare.as_deref_mut() {
+            bounds.adopt(&self.config);
+        } else if let Some(bounds) = Bounds::new(&self.config, self.last_received) {
+            self.rare.get_or_insert_default().bounds = Some(bounds);
         }
     }
 
@@ -150,7 +174,7 @@ impl Connection {
         self.timers.clear(Timer::Ping);
         self.timers.clear(Timer::Pong);
         self.timers.clear(Timer::Message);
-        if let Some(bounds) = &mut self.bounds {
+        if let Some(bounds) = self.bounds() {
             bounds.end();
         }
         // Only the first moment counts: a peer that answers our Close with garbage wins no time by it.
@@ -195,7 +219,7 @@ impl Connection {
             self.timers.set(Timer::Pong, now + self.config.pong_timeout);
         }
         self.timers.postpone(Timer::Message, paused);
-        if let Some(bounds) = &mut self.bounds {
+        if let Some(bounds) = self.bounds() {
             bounds.resume(paused);
         }
     }
@@ -206,7 +230,7 @@ impl Connection {
     /// byte that comes.
     pub fn deadline(&self) -> Option<Time> {
         let due = self.timers.next(self.paused);
-        match &self.bounds {
+        match self.rare.as_deref().and_then(|rare| rare.bounds.as_ref()) {
             None => due,
             Some(bounds) => Some(bounds.due(self.paused).min(due.unwrap_or(Time::NEVER)))
                 .filter(|due| *due != Time::NEVER),
@@ -256,9 +280,8 @@ impl Connection {
     /// may still answer.
     #[inline]
     fn look_at_bounds(&mut self, now: Time, replies: &mut impl Replies) {
-        let Some(bounds) = self.bounds.as_deref_mut().filter(|bounds| bounds.is_due(now, self.paused)) else {
-            return;
-        };
+        let bounds = self.rare.as_deref_mut().and_then(|rare| rare.bounds.as_mut());
+        let Some(bounds) = bounds.filter(|bounds| bounds.is_due(now, self.paused)) else { return };
         let is_busy =
             replies.take_message_sent() || self.unfinished.as_deref().is_some_and(Unfinished::has_message);
         if let Some(close) = bounds.look(&self.config, is_busy, now) {
@@ -280,7 +303,7 @@ impl Connection {
     /// Gives the connection up (section 7.1.7) and tells the peer why, where there is a code for it.
     fn fail(&mut self, error: Error, now: Time, replies: &mut impl Replies) -> Option<Error> {
         self.unfinished = None;
-        self.bounds = None;
+        self.rare = None;
         if matches!(self.ending, Ending::Failed(_)) {
             // A failed connection whose peer does not hang up either, or does not even take the Close: see `carrier`.
             if error.close_code().is_none() {

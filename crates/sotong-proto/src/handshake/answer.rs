@@ -1,31 +1,36 @@
 //! What a complete response head says, by the rules of RFC 6455, section 4.1.
 
 use super::body::Framing;
-use super::extensions;
+use super::extensions::{self, Malformed};
 use super::fields::Fields;
 use super::header::trim;
 use super::request::Request;
 use super::response::{RefusedResponse, Response};
 use super::response_error::ResponseError;
+use crate::Deflate;
+use crate::extension::deflate::{NegotiationError, Offered};
 
 /// What a valid head says.
 pub(super) enum Answer {
-    /// A WebSocket it is, with this sub-protocol.
-    Yes(Response),
+    /// A WebSocket it is, with this sub-protocol and this compression.
+    Yes(Response, Option<Deflate>),
     /// 1xx: the final response is still to come (RFC 9110, section 15.2).
     NotYet,
     /// Anything else, whose body comes in this form.
     No(RefusedResponse, Framing),
 }
 
+/// What an answer is held against.
+pub(super) struct Asked<'a> {
+    pub(super) request: &'a Request,
+    pub(super) offered: Option<Offered>,
+    /// Answers our key.
+    pub(super) accept: &'a str,
+}
+
 impl Answer {
-    /// Judges a head that ends with its empty line and holds `headers` header lines. `accept` answers our key.
-    pub(super) fn of(
-        head: &[u8],
-        headers: usize,
-        request: &Request,
-        accept: &str,
-    ) -> Result<Answer, ResponseError> {
+    /// Judges a head that ends with its empty line and holds `headers` header lines.
+    pub(super) fn of(head: &[u8], headers: usize, asked: &Asked<'_>) -> Result<Answer, ResponseError> {
         #[cfg(test)]
         super::server::looked_at(head.len());
         let mut headers = vec![httparse::EMPTY_HEADER; headers];
@@ -42,10 +47,10 @@ impl Answer {
             101 if parsed.version != Some(1) => Err(ResponseError::Http10),
             101 => {
                 fields.check_upgraded()?;
-                fields.check_accept(accept)?;
-                fields.check_no_extension()?;
-                fields.check_chosen_protocol(request)?;
-                Ok(Answer::Yes(Response::new(fields.all())))
+                fields.check_accept(asked.accept)?;
+                let deflate = fields.check_agreed_extensions(asked.offered)?;
+                fields.check_chosen_protocol(asked.request)?;
+                Ok(Answer::Yes(Response::new(fields.all()), deflate))
             }
             100..=199 => Ok(Answer::NotYet),
             0..=99 => Err(ResponseError::Malformed { problem: "a status below 100" }),
@@ -93,16 +98,27 @@ impl Fields<'_> {
         Err(ResponseError::Accept { seen: seen.map(Box::from), expected: accept.to_owned() })
     }
 
-    /// 5: no extension was offered, so none may be in use. Section 11.3.2: once only, and one at least, if it is
-    /// there at all.
-    fn check_no_extension(&self) -> Result<(), ResponseError> {
+    /// 5: only what was offered, which is permessage-deflate or nothing, and once. Section 11.3.2: one header line, and
+    /// one extension at least, if it is there at all.
+    fn check_agreed_extensions(&self, offered: Option<Offered>) -> Result<Option<Deflate>, ResponseError> {
         const NAME: &str = "Sec-WebSocket-Extensions";
-        match self.once(NAME)? {
-            None => Ok(()),
-            Some(seen) if extensions::elements(seen).next().is_none() => {
-                Err(ResponseError::Malformed { problem: "header Sec-WebSocket-Extensions is empty" })
-            }
-            Some(seen) => Err(ResponseError::Extension { seen: seen.into() }),
+        let Some(seen) = self.once(NAME)? else { return Ok(None) };
+        let mut elements = extensions::elements(seen);
+        let Some(first) = elements.next() else {
+            return Err(ResponseError::Malformed { problem: "header Sec-WebSocket-Extensions is empty" });
+        };
+        let Some(offered) = offered else {
+            return Err(ResponseError::Extension { seen: seen.into() });
+        };
+        let problem = |problem| ResponseError::Compression { seen: seen.into(), problem };
+        let deflate = match first {
+            Ok(element) => offered.check(&element).map_err(|NegotiationError(text)| problem(text))?,
+            Err(Malformed) => return Err(problem("a malformed list")),
+        };
+        // RFC 7692, section 5.2: the same extension twice is not what was offered either.
+        match elements.next() {
+            None => Ok(Some(deflate)),
+            Some(_) => Err(problem("more than the one extension that was offered")),
         }
     }
 

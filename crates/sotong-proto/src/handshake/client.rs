@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::answer::Answer;
+use super::answer::{Answer, Asked};
 use super::body::Body;
 use super::client_request::ClientRequest;
 use super::head::HeadScanner;
@@ -10,7 +10,8 @@ use super::key::Key;
 use super::request::Request;
 use super::response::{RefusedResponse, Response};
 use super::response_error::ResponseError;
-use crate::{Config, Time};
+use crate::extension::deflate::Offered;
+use crate::{Config, Deflate, Time};
 
 /// How many responses of status 1xx are skipped before the final one. Servers send one (100, 103) or two.
 const INTERIM_RESPONSES_MAX: usize = 8;
@@ -47,6 +48,8 @@ const INTERIM_RESPONSES_MAX: usize = 8;
 pub struct ClientHandshake {
     request: Request,
     request_bytes: Vec<u8>,
+    /// What was offered of permessage-deflate.
+    offered: Option<Offered>,
     key: Key,
     deadline: Time,
     scanner: HeadScanner,
@@ -68,6 +71,10 @@ pub enum ClientProgress {
         request: Request,
         /// What the server said.
         response: Response,
+        /// The compression that was agreed on: for
+        /// [`Connection::with_deflate`](crate::Connection::with_deflate) and
+        /// [`Outbox::with_deflate`](crate::Outbox::with_deflate).
+        deflate: Option<Deflate>,
         /// What came after the head: the first frames. Feed them to the connection before anything else.
         early: Vec<u8>,
     },
@@ -88,6 +95,7 @@ impl ClientHandshake {
         ClientHandshake {
             request: request.to_request(),
             request_bytes: request.to_bytes(&key),
+            offered: request.offered(),
             key,
             deadline: now + config.handshake_timeout,
             scanner: HeadScanner::response(config),
@@ -161,13 +169,14 @@ impl ClientHandshake {
                 self.head.extend_from_slice(last);
                 &self.head
             };
-            match Answer::of(head, self.scanner.headers(), &self.request, &self.key.accept()) {
-                Ok(Answer::Yes(response)) => {
+            let asked = Asked { request: &self.request, offered: self.offered, accept: &self.key.accept() };
+            match Answer::of(head, self.scanner.headers(), &asked) {
+                Ok(Answer::Yes(response, deflate)) => {
                     let request = match response.protocol() {
                         Some(protocol) => self.request.with_protocol(protocol),
                         None => self.request,
                     };
-                    return ClientProgress::Established { request, response, early: early.to_vec() };
+                    return ClientProgress::Established { request, response, deflate, early: early.to_vec() };
                 }
                 Ok(Answer::NotYet) if self.interim_responses == INTERIM_RESPONSES_MAX => {
                     return ClientProgress::Failed(ResponseError::InterimResponses {

@@ -7,8 +7,10 @@ use super::header::{HeaderError, SentHeaders, is_token, write_field};
 use super::key::Key;
 use super::refusal::Shown;
 use super::request::Request;
+use crate::Compression;
+use crate::extension::deflate::Offered;
 
-/// What to ask a server for: the host and the target, sub-protocols, and header fields besides.
+/// What to ask a server for: the host and the target, sub-protocols, compression, and header fields besides.
 ///
 /// It is checked as it is built, so that what comes from elsewhere (a user's URL, a token from a file) cannot write
 /// header lines of its own. Nothing is escaped or completed: the caller has parsed a URL, knows the scheme's default
@@ -33,6 +35,7 @@ pub struct ClientRequest {
     host: String,
     target: String,
     protocols: Vec<String>,
+    compression: Option<Compression>,
     headers: SentHeaders,
 }
 
@@ -51,7 +54,13 @@ impl ClientRequest {
         if !target.starts_with('/') || !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
             return Err(RequestError::Target { target });
         }
-        Ok(ClientRequest { host, target, protocols: Vec::new(), headers: SentHeaders::default() })
+        Ok(ClientRequest {
+            host,
+            target,
+            protocols: Vec::new(),
+            compression: None,
+            headers: SentHeaders::default(),
+        })
     }
 
     /// Offers a sub-protocol, after those that were offered before: the server sees the favourite first.
@@ -68,6 +77,13 @@ impl ClientRequest {
         }
         self.protocols.push(protocol);
         Ok(self)
+    }
+
+    /// Offers permessage-deflate (RFC 7692), once, with the parameters that this needs.
+    #[must_use]
+    pub fn with_compression(mut self, compression: Option<Compression>) -> Self {
+        self.compression = compression;
+        self
     }
 
     /// Adds a header field; one of a name that is there already becomes a second line.
@@ -116,6 +132,9 @@ impl ClientRequest {
         if let Some(protocols) = self.protocol_list() {
             write_field(&mut head, "Sec-WebSocket-Protocol", &protocols);
         }
+        if let Some(offered) = self.offered() {
+            write_field(&mut head, "Sec-WebSocket-Extensions", &offered.element());
+        }
         self.headers.write(&mut head);
         head.extend_from_slice(b"\r\n");
         head
@@ -124,12 +143,22 @@ impl ClientRequest {
     /// The same in the form that a server keeps of it.
     pub(super) fn to_request(&self) -> Request {
         let protocols = self.protocol_list();
-        let ours = [("Host", Some(self.host.as_str())), ("Sec-WebSocket-Protocol", protocols.as_deref())];
+        let extensions = self.offered().map(|offered| offered.element());
+        let ours = [
+            ("Host", Some(self.host.as_str())),
+            ("Sec-WebSocket-Protocol", protocols.as_deref()),
+            ("Sec-WebSocket-Extensions", extensions.as_deref()),
+        ];
         let ours = ours.into_iter().filter_map(|(name, value)| Some((name, value?)));
         // A recipient does not see the white space around a value.
         let fields =
             ours.chain(self.headers.iter().map(|(name, value)| (name, value.trim_matches([' ', '\t']))));
         Request::new(&self.target, fields.map(|(name, value)| (name, value.as_bytes())))
+    }
+
+    /// What is offered of permessage-deflate.
+    pub(super) fn offered(&self) -> Option<Offered> {
+        self.compression.map(Offered::new)
     }
 
     fn protocol_list(&self) -> Option<String> {
@@ -143,6 +172,7 @@ impl fmt::Debug for ClientRequest {
             .field("host", &self.host)
             .field("path", &self.target.split('?').next().unwrap_or_default())
             .field("protocols", &self.protocols)
+            .field("compression", &self.compression)
             .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .finish()
     }

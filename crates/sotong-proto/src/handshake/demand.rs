@@ -201,7 +201,8 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    /// RFC 6455, section 9.1. None is accepted yet; a peer that cannot write them is not one to go on with.
+    /// RFC 6455, section 9.1. A peer that cannot write them is not one to go on with. Which of them are accepted:
+    /// [`Offer::accept`](super::Offer::accept).
     fn check_extensions(&self) -> Result<(), Refusal> {
         const NAME: &str = "Sec-WebSocket-Extensions";
         let mut offered = 0;

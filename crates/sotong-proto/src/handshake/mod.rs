@@ -9,7 +9,7 @@
 //!   bytes ──▶ ServerHandshake ──▶ More           call `receive` again with what comes next
 //!    (server.rs)  │          ├──▶ Page(bytes)    plain HTTP: for whoever serves pages
 //!                 │          ├──▶ Refused ──────▶ Refusal::to_bytes      (refusal.rs)
-//!                 │          └──▶ Request(Offer) ─▶ accept ─▶ Accepted { response, request, early }
+//!                 │          └──▶ Request(Offer) ─▶ accept ─▶ Accepted { response, request, deflate, early }
 //!                 │                              └▶ refuse ─▶ bytes
 //!                 ├─ head.rs        finds the end of the head, holds every limit, looks at each byte once
 //!                 ├─ demand.rs      one `httparse` call on the complete head, then the rules of section 4.2.1
@@ -56,7 +56,7 @@
 //!   ClientRequest, nonce ──▶ ClientHandshake ──▶ request_bytes
 //!    (client_request.rs)      (client.rs) ▲  │
 //!                                  bytes ─┘  ├──▶ More         call `receive` again with what comes next
-//!                                            ├──▶ Established  { request, response, early }     (response.rs)
+//!                                            ├──▶ Established  { request, response, deflate, early } (response.rs)
 //!                                            ├──▶ Refused      status, headers, start of the body  (body.rs)
 //!                                            └──▶ Failed       what the server did wrong  (response_error.rs)
 //!   head.rs, fields.rs, header.rs, key.rs, extensions.rs as above; answer.rs has the rules of section 4.1

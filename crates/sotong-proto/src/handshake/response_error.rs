@@ -63,6 +63,13 @@ pub enum ResponseError {
         /// The header's value.
         seen: Box<[u8]>,
     },
+    /// An answer to the offer of permessage-deflate that is not one (RFC 7692, section 7.1).
+    Compression {
+        /// The header's value.
+        seen: Box<[u8]>,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// A sub-protocol that was not offered, or several.
     Protocol {
         /// The header's value.
@@ -115,6 +122,9 @@ impl fmt::Display for ResponseError {
             Self::Repeated { name } => write!(f, "101 with header {name} more than once, allowed is one"),
             Self::Extension { seen } => {
                 write!(f, "101 with header Sec-WebSocket-Extensions: {}, none was offered", Shown(seen))
+            }
+            Self::Compression { seen, problem } => {
+                write!(f, "101 with header Sec-WebSocket-Extensions: {}: {problem}", Shown(seen))
             }
             Self::Protocol { seen } => write!(
                 f,

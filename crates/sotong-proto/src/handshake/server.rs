@@ -8,7 +8,7 @@ use super::header::{HeaderError, SentHeaders, write_field};
 use super::key::Key;
 use super::refusal::Refusal;
 use super::request::Request;
-use crate::{Config, Time};
+use crate::{Compression, Config, Deflate, Time};
 
 /// A connection whose peer has not yet said what it wants.
 ///
@@ -112,18 +112,24 @@ impl Offer {
 
     /// Says yes: the response to send (RFC 6455, section 4.2.2), and what the connection starts with.
     ///
-    /// No extension is agreed to.
+    /// Of extensions permessage-deflate is agreed to, if the peer offers it and `accept` wants it; what was agreed is in
+    /// the [`Accepted`].
     ///
     /// # Errors
     /// When `accept` names a protocol that the peer did not offer. Nothing was sent then; answer with
     /// [`Refusal::from`] the error, which is a 500.
     pub fn accept(self, accept: Accept) -> Result<Accepted, AcceptError> {
-        let Accept { protocol, headers } = accept;
+        let Accept { protocol, compression, headers } = accept;
         let mut response = Vec::with_capacity(256);
         response.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
         write_field(&mut response, "Upgrade", "websocket");
         write_field(&mut response, "Connection", "Upgrade");
         write_field(&mut response, "Sec-WebSocket-Accept", &self.key.accept());
+        let deflate =
+            compression.flatten().and_then(|wanted| Deflate::choose(self.request.extensions(), &wanted));
+        if let Some((_, element)) = &deflate {
+            write_field(&mut response, "Sec-WebSocket-Extensions", element);
+        }
         let request = match protocol {
             None => self.request,
             Some(protocol) => {
@@ -137,7 +143,7 @@ impl Offer {
         };
         headers.write(&mut response);
         response.extend_from_slice(b"\r\n");
-        Ok(Accepted { response, request, early: self.early })
+        Ok(Accepted { response, request, deflate: deflate.map(|(deflate, _)| deflate), early: self.early })
     }
 
     /// Says no: the response to send before the connection is closed.
@@ -147,7 +153,7 @@ impl Offer {
     }
 }
 
-/// How to say yes: with which sub-protocol, with which headers besides. The default: none.
+/// How to say yes: with which sub-protocol, compressed or not, with which headers besides. The default: none.
 ///
 /// ```
 /// use sotong_proto::handshake::Accept;
@@ -159,6 +165,8 @@ impl Offer {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accept {
     protocol: Option<String>,
+    /// `None` if nothing was said about it.
+    compression: Option<Option<Compression>>,
     headers: SentHeaders,
 }
 
@@ -168,6 +176,28 @@ impl Accept {
     #[must_use]
     pub fn with_protocol(mut self, protocol: impl Into<String>) -> Self {
         self.protocol = Some(protocol.into());
+        self
+    }
+
+    /// Agrees to permessage-deflate (RFC 7692), if the peer offers it. The first of its offers that makes sense counts.
+    ///
+    /// ```
+    /// use sotong_proto::handshake::Accept;
+    /// use sotong_proto::Compression;
+    ///
+    /// let accept = Accept::default().with_compression(Some(Compression::shared()));
+    /// assert!(accept.compression().is_some());
+    /// ```
+    #[must_use]
+    pub fn with_compression(mut self, compression: Option<Compression>) -> Self {
+        self.compression = Some(compression);
+        self
+    }
+
+    /// The same where nothing was said about it before: for what is the rule unless an application makes an exception.
+    #[must_use]
+    pub fn with_default_compression(mut self, compression: Option<Compression>) -> Self {
+        self.compression.get_or_insert(compression);
         self
     }
 
@@ -188,6 +218,11 @@ impl Accept {
     pub fn protocol(&self) -> Option<&str> {
         self.protocol.as_deref()
     }
+
+    /// The compression that would be agreed to.
+    pub fn compression(&self) -> Option<&Compression> {
+        self.compression.as_ref()?.as_ref()
+    }
 }
 
 /// A handshake that is done, once [`response`](Self::response) has been sent.
@@ -198,6 +233,9 @@ pub struct Accepted {
     pub response: Vec<u8>,
     /// What the peer asked for; its [`protocol`](Request::protocol) is the one that was chosen.
     pub request: Request,
+    /// The compression that was agreed on: for [`Connection::with_deflate`](crate::Connection::with_deflate) and
+    /// [`Outbox::with_deflate`](crate::Outbox::with_deflate).
+    pub deflate: Option<Deflate>,
     /// What came after the head: the first frames of a peer that did not wait. Feed them to the connection before
     /// anything else.
     pub early: Vec<u8>,

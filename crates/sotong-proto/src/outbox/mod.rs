@@ -1,7 +1,7 @@
 //! Everything that goes out: frames are made here, wait here, and leave in one go.
 //!
 //! ```text
-//! application: send, ping, close ─┐
+//! application: send, ping, close ─┐        (messages through extension/deflate/sending, if that is agreed on)
 //! Connection:  pong, ping, close ─┴─► Outbox ──► io_slices ──► the driver writes ──► advance
 //!                                       ▲
 //! Cork: frames gathered outside a lock ─┘ (prepend)
@@ -23,6 +23,8 @@ pub use framed::Framed;
 
 use crate::close::{Close, Initiator};
 use crate::config::Config;
+use crate::extension::RSV1;
+use crate::extension::deflate::{Codecs, Deflate, Sending};
 use crate::frame::{self, CONTROL_PAYLOAD_MAX, OpCode};
 use crate::mask::{MaskKey, MaskKeys, Seed};
 use crate::message::{Message, MessageRef};
@@ -58,11 +60,20 @@ pub struct Outbox {
     message_sent: bool,
     queue: Queue,
     config: Arc<Config>,
-    /// `Some` on the client side only.
-    mask_keys: Option<Box<MaskKeys>>,
+    /// What is done to payloads on their way into frames; for most connections of a server nothing.
+    coding: Option<Box<Coding>>,
     sent_close: Option<Box<(Close, Initiator)>>,
     /// Exists while Pongs wait.
     pongs: Option<Box<Pongs>>,
+}
+
+/// What is done to payloads on their way into frames.
+#[derive(Default)]
+struct Coding {
+    /// `Some` on the client side only.
+    mask_keys: Option<MaskKeys>,
+    /// If the handshake agreed on it (RFC 7692).
+    sending: Option<Sending>,
 }
 
 /// What waits of Pongs.
@@ -102,7 +113,7 @@ impl Outbox {
         Outbox {
             queue: Queue::default(),
             config,
-            mask_keys: None,
+            coding: None,
             sent_close: None,
             pongs: None,
             message_sent: false,
@@ -111,7 +122,16 @@ impl Outbox {
 
     /// The outbox of a client's connection; its masking keys grow from `seed`.
     pub fn client(config: Arc<Config>, seed: Seed) -> Self {
-        Outbox { mask_keys: Some(Box::new(MaskKeys::new(seed))), ..Outbox::server(config) }
+        let coding = Coding { mask_keys: Some(MaskKeys::new(seed)), sending: None };
+        Outbox { coding: Some(Box::new(coding)), ..Outbox::server(config) }
+    }
+
+    /// The same outbox, compressing as the handshake has agreed; `codecs` are lent for the time of a message. How hard
+    /// it tries, and from which size on, stands in [`Config::compression`]; with `None` there it does not try.
+    #[must_use]
+    pub fn with_deflate(mut self, deflate: &Deflate, codecs: Arc<Codecs>) -> Self {
+        self.coding.get_or_insert_default().sending = Some(Sending::new(deflate, codecs));
+        self
     }
 
     /// New limits; see [`Connection::set_config`](crate::Connection::set_config). What waits already stays.
@@ -120,7 +140,8 @@ impl Outbox {
     }
 
     fn side(&self) -> Side {
-        if self.mask_keys.is_some() { Side::Client } else { Side::Server }
+        let is_client = self.coding.as_deref().is_some_and(|coding| coding.mask_keys.is_some());
+        if is_client { Side::Client } else { Side::Server }
     }
 
     /// Queues a message, copying its payload.
@@ -129,17 +150,34 @@ impl Outbox {
     /// [`Refused::Full`] if it does not fit and something else is waiting; [`Refused::Closed`] after a Close.
     pub fn send(&mut self, message: MessageRef<'_>) -> Result<(), Refused> {
         self.admit(message.as_bytes().len())?;
-        self.message_sent = true;
-        self.push_copied(opcode(message), message.as_bytes());
+        self.push_message(message);
         Ok(())
+    }
+
+    /// Queues a message that is not to be compressed, whatever was agreed: one with a secret next to text that somebody
+    /// else chooses (see [`Compression`](crate::Compression)).
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_uncompressed(&mut self, message: MessageRef<'_>) -> Result<(), Refused> {
+        self.admit(message.as_bytes().len())?;
+        self.send_uncompressed_regardless(message);
+        Ok(())
+    }
+
+    /// The same without asking for room, as [`send_regardless`](Self::send_regardless).
+    pub fn send_uncompressed_regardless(&mut self, message: MessageRef<'_>) {
+        if self.sent_close.is_none() {
+            self.message_sent = true;
+            self.push_copied(opcode(message), message.as_bytes());
+        }
     }
 
     /// Queues a message without asking for room: for a sender that was promised some before. After a Close it does
     /// nothing.
     pub fn send_regardless(&mut self, message: MessageRef<'_>) {
         if self.sent_close.is_none() {
-            self.message_sent = true;
-            self.push_copied(opcode(message), message.as_bytes());
+            self.push_message(message);
         }
     }
 
@@ -150,7 +188,7 @@ impl Outbox {
     /// As [`send`](Self::send).
     pub fn send_owned(&mut self, message: &Message) -> Result<(), Refused> {
         let payload = message.as_bytes();
-        if payload.len() < BY_REFERENCE_BYTES_MIN || self.mask_keys.is_some() {
+        if payload.len() < BY_REFERENCE_BYTES_MIN || self.coding.is_some() {
             return self.send(message.as_ref());
         }
         self.admit(payload.len())?;
@@ -204,8 +242,27 @@ impl Outbox {
     }
 
     fn push_copied(&mut self, opcode: OpCode, payload: &[u8]) {
-        let mask = self.mask_keys.as_mut().map(|keys| keys.next_key());
+        let mask = next_mask_key(&mut self.coding);
         self.queue.write(|out| push_frame(out, opcode, payload, mask));
+    }
+
+    /// Queues a message, compressed if that is agreed on and pays.
+    fn push_message(&mut self, message: MessageRef<'_>) {
+        self.message_sent = true;
+        if self.coding.is_none() || !self.push_compressed(message) {
+            self.push_copied(opcode(message), message.as_bytes());
+        }
+    }
+
+    /// Queues a message compressed; false if it is to go as it is.
+    fn push_compressed(&mut self, message: MessageRef<'_>) -> bool {
+        let Outbox { queue, config, coding, .. } = self;
+        let Some(Coding { mask_keys, sending: Some(sending) }) = coding.as_deref_mut() else { return false };
+        let Some(compression) = &config.compression else { return false };
+        sending.compress(compression, message.as_bytes(), |compressed| {
+            let mask = mask_keys.as_mut().map(MaskKeys::next_key);
+            queue.write(|out| push_compressed_frame(out, opcode(message), compressed, mask));
+        })
     }
 
     /// Puts what was corked in front of everything that waits. What was corked is then empty.
@@ -348,6 +405,17 @@ fn opcode(message: MessageRef<'_>) -> OpCode {
         MessageRef::Text(_) => OpCode::Text,
         MessageRef::Binary(_) => OpCode::Binary,
     }
+}
+
+fn next_mask_key(coding: &mut Option<Box<Coding>>) -> Option<MaskKey> {
+    coding.as_deref_mut()?.mask_keys.as_mut().map(MaskKeys::next_key)
+}
+
+/// Appends a whole frame whose payload is compressed (RFC 7692, section 6: RSV1 is set).
+fn push_compressed_frame(out: &mut Vec<u8>, opcode: OpCode, compressed: &[u8], mask: Option<MaskKey>) {
+    let start = out.len();
+    push_frame(out, opcode, compressed, mask);
+    out[start] |= RSV1 << 4;
 }
 
 /// Appends a whole frame.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use sotong_proto::Deflate;
 use sotong_proto::handshake::{ClientHandshake, ClientProgress, Request, Response, ResponseError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -16,6 +17,7 @@ const READ_BYTES: usize = 4096;
 pub(super) struct Agreed {
     pub(super) request: Request,
     pub(super) response: Response,
+    pub(super) deflate: Option<Deflate>,
     /// Frames that came with the answer.
     pub(super) early: Vec<u8>,
 }
@@ -38,7 +40,9 @@ pub(super) async fn shake(
         },
     };
     match progress {
-        ClientProgress::Established { request, response, early } => Ok(Agreed { request, response, early }),
+        ClientProgress::Established { request, response, deflate, early } => {
+            Ok(Agreed { request, response, deflate, early })
+        }
         ClientProgress::Refused(refused) => Err(ConnectError::Refused(Box::new(refused))),
         ClientProgress::Failed(error) => Err(ConnectError::Handshake(error)),
         ClientProgress::More(_) => unreachable!("`ask` goes on while there is more to come"),
