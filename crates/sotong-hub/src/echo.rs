@@ -4,20 +4,26 @@ use std::io;
 use std::net::SocketAddr;
 
 use sotong::{
-    CloseCode, Config, Error, Events, MessageRef, Refusal, Request, Sender, Serve, Server, WebSocket,
+    CloseCode, Compression, Config, Error, Events, MessageRef, Refusal, Request, Sender, Serve, Server,
+    WebSocket,
 };
 
 /// Room for answers besides the largest one: what one read can bring in small messages.
 const SPARE_BYTES: usize = 1024 * 1024;
 
-/// Listens, and takes messages up to this size.
+/// Listens, and takes messages up to this size, compressed or not.
 ///
 /// # Errors
 /// When an address cannot be listened on; the error names it.
-pub async fn bind(listen: &[SocketAddr], message_bytes_max: u64) -> io::Result<Server> {
+pub async fn bind(
+    listen: &[SocketAddr],
+    message_bytes_max: u64,
+    compression: Option<Compression>,
+) -> io::Result<Server> {
     let largest = usize::try_from(message_bytes_max).unwrap_or(usize::MAX);
     let config = Config::default()
         .with_message_bytes_max(message_bytes_max)
+        .with_compression(compression)
         .with_outbox_bytes_max(largest.saturating_add(SPARE_BYTES));
     Ok(Server::bind(listen).await?.with_config(config))
 }

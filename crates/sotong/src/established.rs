@@ -51,10 +51,10 @@ impl Established {
         let Established { carrier, role, request, peer, early, config, clock, guard } = self;
         let transport = Arc::new(Transport::from(carrier));
         let direct = transport.is_shared().then(|| transport.clone());
-        let side = role.side();
+        let deflate = role.deflate();
         let socket =
             Sender::new(Shared::new(request, peer, config.clone(), form, role, direct, clock.clone()));
-        let mut driver = Driver::new(side, config, transport, socket.clone(), sink, clock, guard);
+        let mut driver = Driver::new(config, deflate, transport, socket.clone(), sink, clock, guard);
         let entered = socket.shared().enter_span();
         tracing::debug!(connection = socket.id(), "opened");
         driver.open(early);

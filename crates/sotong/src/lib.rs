@@ -205,7 +205,7 @@ pub use client::{Client, ConnectDeadline, ConnectError, ConnectStep, ConnectTime
 pub use error::{Error, SendError, TrySendError};
 pub use events::Events;
 pub use handler::Outcome;
-pub use outgoing::Outgoing;
+pub use outgoing::{Outgoing, Uncompressed};
 pub use sender::Sender;
 pub use server::{ForwardedHeader, Handle, ProxyError, ProxyProtocol, Serve, Server, Stats};
 pub use socket::{Receiver, WebSocket};
@@ -214,8 +214,8 @@ pub use sotong_proto::Error as PeerError;
 #[doc(no_inline)]
 pub use sotong_proto::handshake::{self, Accept, OriginPolicy, Refusal, Request, Response};
 pub use sotong_proto::{
-    Close, CloseCode, Closed, Config, Initiator, LimitError, Message, MessageRef, NonMinimalLengths,
-    ProtocolError, Rate, Text, Timeout,
+    Close, CloseCode, Closed, CodecBudget, Compression, CompressionLevel, CompressionMode, Config, Initiator,
+    LimitError, Message, MessageRef, NonMinimalLengths, ProtocolError, Rate, Text, Timeout, WindowBits,
 };
 pub use topics::{Occupancy, Slow, SubscribeError, TopicStats, Topics};
 

@@ -6,7 +6,7 @@ use sotong_proto::{Message, MessageRef, Text};
 use sealed::Carried;
 
 /// What can be sent: text (`&str`, `String`, [`Text`]), bytes (`&[u8]`, `Vec<u8>`, [`Bytes`]), a [`Message`], a
-/// [`MessageRef`].
+/// [`MessageRef`]; any of them as [`Uncompressed`].
 ///
 /// A trait of its own, so that what is borrowed is copied once, and what is owned not at all when it is large.
 ///
@@ -31,6 +31,8 @@ pub(crate) mod sealed {
     pub enum Carried<'a> {
         Owned(Message),
         Borrowed(MessageRef<'a>),
+        OwnedUncompressed(Message),
+        BorrowedUncompressed(MessageRef<'a>),
     }
 
     pub trait Outgoing {
@@ -44,15 +46,47 @@ pub(crate) mod sealed {
         #[inline]
         pub(crate) fn as_ref(&self) -> MessageRef<'_> {
             match self {
-                Carried::Owned(message) => message.as_ref(),
-                Carried::Borrowed(message) => *message,
+                Carried::Owned(message) | Carried::OwnedUncompressed(message) => message.as_ref(),
+                Carried::Borrowed(message) | Carried::BorrowedUncompressed(message) => *message,
             }
         }
 
         pub(crate) fn into_message(self) -> Message {
             match self {
-                Carried::Owned(message) => message,
-                Carried::Borrowed(message) => message.to_message(),
+                Carried::Owned(message) | Carried::OwnedUncompressed(message) => message,
+                Carried::Borrowed(message) | Carried::BorrowedUncompressed(message) => message.to_message(),
+            }
+        }
+    }
+}
+
+/// A message that is sent uncompressed, whatever was agreed with the peer.
+///
+/// For one that holds a secret next to text that somebody else chooses: the length of what is compressed together tells
+/// what it has in common. See [`Compression`](crate::Compression).
+///
+/// ```
+/// # async fn example(socket: sotong::WebSocket, token: String) -> Result<(), sotong::SendError> {
+/// use sotong::Uncompressed;
+///
+/// socket.send(Uncompressed(format!("token {token}"))).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uncompressed<M>(pub M);
+
+impl<M: sealed::Outgoing> sealed::Outgoing for Uncompressed<M> {
+    fn carry<'a>(self) -> Carried<'a>
+    where
+        Self: 'a,
+    {
+        match self.0.carry() {
+            Carried::Owned(message) | Carried::OwnedUncompressed(message) => {
+                Carried::OwnedUncompressed(message)
+            }
+            Carried::Borrowed(message) | Carried::BorrowedUncompressed(message) => {
+                Carried::BorrowedUncompressed(message)
             }
         }
     }

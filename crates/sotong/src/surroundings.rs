@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+use sotong_proto::CodecBudget;
 use tokio::runtime::{self, Handle};
 
 use crate::driver::budget::Budget;
@@ -27,7 +28,7 @@ pub(crate) struct Surroundings {
 impl Surroundings {
     /// Those of the current runtime.
     pub(crate) fn current() -> Surroundings {
-        let budget = BUDGET.get_or_init(|| Budget::new(BUFFERED_BYTES_MAX)).clone();
+        let budget = BUDGET.get_or_init(|| Budget::new(BUFFERED_BYTES_MAX, CodecBudget::BYTES_MAX)).clone();
         let clock = CLOCKS.current(&budget, None);
         let alive = ALIVE.get_or_init(Arc::default);
         let guard = alive.enter(usize::MAX).expect("there is no limit");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::sync::mpsc;
 
+use super::compress::Compress;
 use super::exit::{Exit, Failure};
 use super::settings::{message_bytes_max, wrong};
 use super::signals::Signals;
@@ -70,6 +71,8 @@ pub(super) struct Connect {
     /// The largest message, in either direction
     #[arg(long, value_name = "BYTES", default_value = "67108864", allow_negative_numbers = true)]
     message_bytes_max: String,
+    #[command(flatten)]
+    compress: Compress,
     /// A file with certificates (PEM) to trust besides the system's
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -138,6 +141,7 @@ pub(super) fn check(typed: Connect) -> Result<connect::Settings, Failure> {
         linger,
         connect_timeout: seconds("--connect-timeout", &typed.connect_timeout, 0.001)?,
         message_bytes_max: message_bytes_max(&typed.message_bytes_max)?,
+        compression: typed.compress.check()?,
         ca: typed.ca,
         trust: match typed.danger_accept_any_certificate {
             true => Trust::Anybody,

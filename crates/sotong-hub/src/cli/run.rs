@@ -51,10 +51,11 @@ async fn serve(settings: serve::Settings) -> Result<(), Failure> {
 
 async fn echo(settings: Echo) -> Result<(), Failure> {
     let signals = Signals::listen().map_err(failed)?;
-    let Echo { listen, tls, threads, style, message_bytes_max } = settings;
+    let Echo { listen, tls, threads, style, compression, message_bytes_max } = settings;
     let scheme = tls::scheme(&tls, "ws", "wss");
     tls::reload_at_signal(tls.as_ref()).map_err(failed)?;
-    let mut server = echo::bind(&listen, message_bytes_max).await.map_err(|error| not_listening(&error))?;
+    let bound = echo::bind(&listen, message_bytes_max, compression).await;
+    let mut server = bound.map_err(|error| not_listening(&error))?;
     if let Some(tls) = tls {
         server = server.with_tls(tls);
     }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use sotong::Compression;
 use sotong::handshake::OriginPolicy;
 use sotong::tls::ServerTls;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -40,6 +41,7 @@ pub(super) struct Echo {
     /// 0 for the main thread.
     pub(super) threads: usize,
     pub(super) style: Style,
+    pub(super) compression: Option<Compression>,
     pub(super) message_bytes_max: u64,
 }
 
@@ -60,6 +62,7 @@ impl Settings {
                     listen,
                     origins,
                     front,
+                    compression: serve.compress.check()?,
                     threads: threads(&serve.threads)?,
                     limits: Limits::default(),
                     ask_interval: ask_interval(&serve.ask_interval)?,
@@ -73,6 +76,7 @@ impl Settings {
                     listen,
                     threads: threads(&echo.threads)?,
                     style: style(&echo.style)?,
+                    compression: echo.compress.check()?,
                     message_bytes_max: message_bytes_max(&echo.message_bytes_max)?,
                 };
                 (echo.log, Command::Echo(settings))

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::compress::Compress;
 use super::connect::{self, Connect};
 use super::exit::{Exit, Failure};
 use super::front::Front;
@@ -25,7 +26,7 @@ pub(super) enum Command {
     Serve(Box<Serve>),
     /// Answers each message with itself: a target for tests and measurements
     #[command(after_help = ECHO_EXAMPLES)]
-    Echo(Echo),
+    Echo(Box<Echo>),
     /// Talks to any WebSocket server, by hand or in a script
     #[command(after_help = connect::EXAMPLES)]
     Connect(Box<Connect>),
@@ -58,6 +59,8 @@ pub(super) struct Serve {
     pub(super) tls: Tls,
     #[command(flatten)]
     pub(super) front: Front,
+    #[command(flatten)]
+    pub(super) compress: Compress,
     /// How often the page /ticker is asked to confirm an order, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "15", allow_negative_numbers = true)]
     pub(super) ask_interval: String,
@@ -95,6 +98,8 @@ pub(super) struct Echo {
     /// event: a value whose methods are called. pull: a task with a loop.
     #[arg(long, value_name = "event|pull", default_value = "event")]
     pub(super) style: String,
+    #[command(flatten)]
+    pub(super) compress: Compress,
     /// The largest message that is answered; a larger one ends with 1009
     ///
     /// The default of 64 MiB is far above what a server should take from
@@ -152,6 +157,8 @@ Examples:
       answers at ws://127.0.0.1:9001, on any path
   sotong echo --listen 127.0.0.1:0 --style pull --threads 2
       on a free port; by the pull form of the library; on two threads
+  sotong echo --compress=windowed --compress-window-bits 9
+      compressed; a message may refer to the 512 bytes before it
   sotong echo --tls-self-signed
       answers at wss://127.0.0.1:9001, with a certificate for tests";
 

@@ -44,6 +44,7 @@ pub(super) fn client(settings: &Settings) -> Result<Client, Trouble> {
 pub(super) fn config(settings: &Settings) -> Config {
     Config::default()
         .with_message_bytes_max(settings.message_bytes_max)
+        .with_compression(settings.compression)
         // People and their tools may take longer than servers should.
         .with_message_timeout(None)
         .with_close_timeout(super::CLOSE_TIMEOUT)

@@ -81,6 +81,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// The largest message, in either direction.
     pub message_bytes_max: u64,
+    /// Which compression to offer.
+    pub compression: Option<sotong::Compression>,
     /// A file with certificates to trust besides the platform's.
     pub ca: Option<PathBuf>,
     /// Whether certificates are checked.

@@ -65,6 +65,8 @@ pub struct Settings {
     pub origins: sotong::handshake::OriginPolicy,
     /// What stands in front of it, and how much one client may have.
     pub front: Front,
+    /// How messages are compressed with clients that can do it.
+    pub compression: Option<sotong::Compression>,
     /// Worker threads; 0 for the thread of the caller.
     pub threads: usize,
     /// What each client may ask for.
@@ -132,7 +134,8 @@ impl Service {
         let config = Config::default()
             .with_message_bytes_max(MESSAGE_BYTES_MAX)
             .with_outbox_bytes_max(OUTBOX_BYTES_MAX)
-            .with_message_rate(settings.front.message_rate);
+            .with_message_rate(settings.front.message_rate)
+            .with_compression(settings.compression);
         let ping_seconds =
             config.ping_interval.map_or(0, |interval| u32::try_from(interval.as_secs()).unwrap_or(0));
         let pages = Pages::default();

@@ -396,8 +396,8 @@ impl Client {
         let shaken = handshake::shake(&mut carrier, handshake, &endpoint.place(), due).await;
         #[cfg(feature = "tls")]
         let shaken = shaken.map_err(|error| secure::explain(endpoint, error));
-        let Agreed { request, response, early } = shaken?;
-        let role = Role::client(response.clone()).map_err(ConnectError::Io)?;
+        let Agreed { request, response, deflate, early } = shaken?;
+        let role = Role::client(deflate, response.clone()).map_err(ConnectError::Io)?;
         tracing::debug!(connection = peer.id, %peer, host = endpoint.authority, "connected");
         let config = settings.config.clone();
         let established = Established { carrier, role, request, peer, early, config, clock, guard };
@@ -406,7 +406,8 @@ impl Client {
 
     /// What to ask for at that endpoint.
     fn request(&self, endpoint: &Endpoint) -> Result<ClientRequest, ConnectError> {
-        let mut request = ClientRequest::new(&*endpoint.authority, &*endpoint.resource)?;
+        let mut request = ClientRequest::new(&*endpoint.authority, &*endpoint.resource)?
+            .with_compression(self.settings.config.compression);
         for protocol in &self.settings.protocols {
             request = request.with_protocol(&**protocol)?;
         }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use sotong_proto::LimitError;
+use sotong_proto::{CodecBudget, LimitError};
 use tokio::sync::Notify;
 
 use super::clock::Clock;
@@ -29,6 +29,8 @@ pub(crate) struct Budget {
     exceeded: Notify,
     closed: AtomicU64,
     clocks: Mutex<Vec<Weak<Clock>>>,
+    /// For compression, counted apart.
+    codecs: Arc<CodecBudget>,
 }
 
 /// Bytes that a budget knows of until this is dropped.
@@ -44,7 +46,7 @@ impl Drop for Charge {
 }
 
 impl Budget {
-    pub(crate) fn new(bytes_max: usize) -> Arc<Budget> {
+    pub(crate) fn new(bytes_max: usize, codec_bytes_max: usize) -> Arc<Budget> {
         Arc::new(Budget {
             bytes_max,
             held: AtomicUsize::new(0),
@@ -52,7 +54,12 @@ impl Budget {
             exceeded: Notify::new(),
             closed: AtomicU64::new(0),
             clocks: Mutex::default(),
+            codecs: CodecBudget::new(codec_bytes_max),
         })
+    }
+
+    pub(crate) fn codecs(&self) -> &Arc<CodecBudget> {
+        &self.codecs
     }
 
     /// How many bytes are held, by its coarse count.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use sotong_proto::Time;
+use sotong_proto::{Codecs, Time};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -38,6 +38,8 @@ pub(crate) struct Clock {
     budget: Arc<Budget>,
     /// Where publications come in for the connections of this runtime; only a server's have topics.
     mailroom: Option<Arc<Mailroom>>,
+    /// Lent to the connections of this runtime.
+    codecs: Arc<Codecs>,
 }
 
 /// A shutdown in progress: every connection closes at a moment of its own within the window.
@@ -78,6 +80,7 @@ impl Clock {
             shutdown: OnceLock::new(),
             budget: budget.clone(),
             mailroom,
+            codecs: Codecs::new(budget.codecs().clone()),
         });
         budget.add_clock(&clock);
         clock
@@ -133,6 +136,10 @@ impl Clock {
     #[inline]
     pub(crate) fn mailroom(&self) -> Option<&Arc<Mailroom>> {
         self.mailroom.as_ref()
+    }
+
+    pub(crate) fn codecs(&self) -> &Arc<Codecs> {
+        &self.codecs
     }
 
     pub(crate) fn budget(&self) -> &Budget {
@@ -270,7 +277,7 @@ mod tests {
             let mut runtime = tokio::runtime::Builder::new_current_thread();
             runtime.enable_all().start_paused(true);
             runtime.build().expect("a runtime").block_on(async {
-                let clock = Clock::start(&Budget::new(1 << 20), &Topics::new());
+                let clock = Clock::start(&Budget::new(1 << 20, 0), &Topics::new());
                 let slot = clock.slot();
                 let ring = Arc::new(Ring(Notify::new()));
                 for seconds in [0, 30, 45] {

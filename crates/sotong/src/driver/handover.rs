@@ -51,7 +51,7 @@ fn request() -> Request {
 
 /// What a driver is made of, without a runtime.
 fn driver<S: Sink>(form: Form, sink: S, wire: &Wire) -> (Driver<S>, Sender) {
-    let budget = Budget::new(1 << 30);
+    let budget = Budget::new(1 << 30, 0);
     driver_with(config(), form, sink, wire, Clock::new(&budget, None))
 }
 
@@ -65,10 +65,10 @@ fn driver_with<S: Sink>(
     let transport = Arc::new(Transport::Model(wire.clone()));
     let direct = (form == Form::Pull).then(|| transport.clone());
     let guard = Arc::new(Live::default()).enter(1).expect("it is the first");
-    let (role, peer) = (Role::Server, Peer::new(None));
+    let (role, peer) = (Role::Server(None), Peer::new(None));
     let shared = Shared::new(request(), peer, config.clone(), form, role, direct, clock.clone());
     let sender = Sender::new(shared);
-    let mut driver = Driver::new(Side::Server, config, transport, sender.clone(), sink, clock, guard);
+    let mut driver = Driver::new(config, None, transport, sender.clone(), sink, clock, guard);
     driver.open(Vec::new());
     (driver, sender)
 }
@@ -302,7 +302,7 @@ fn publications(form: Form) {
         let topics =
             Topics::new().with_hook(move |_, occupancy| heard_of.lock().expect("no panic").push(occupancy));
         // In event form, only its driver may write while others have their turns: all tasks of a model are threads.
-        let budget = Budget::new(1 << 30);
+        let budget = Budget::new(1 << 30, 0);
         let mailroom = Mailroom::new(topics.registry().clone(), budget.clone(), form == Form::Pull);
         let weak = Arc::downgrade(&mailroom);
         let rounds = spawn(poll_fn(move |context| match weak.upgrade() {

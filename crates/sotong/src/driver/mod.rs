@@ -34,8 +34,8 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use sotong_proto::{
-    CarrierState, Close, CloseCode, Config, Connection, Cork, Event, Initiator, MessageRef, Replies, Side,
-    Time,
+    CarrierState, Close, CloseCode, Config, Connection, Cork, Deflate, Event, Initiator, MessageRef, Replies,
+    Side, Time,
 };
 
 use self::clock::Clock;
@@ -113,17 +113,22 @@ enum End {
 impl<S: Sink> Driver<S> {
     /// The driver of a connection whose handshake is done.
     pub(crate) fn new(
-        side: Side,
         config: Arc<Config>,
+        deflate: Option<Deflate>,
         transport: Arc<Transport>,
         socket: Sender,
         sink: S,
         clock: Arc<Clock>,
         guard: Guard,
     ) -> Self {
+        let side = socket.shared().side();
         counts::opened(side);
+        let connection = Connection::new(side, config, clock.now());
         Driver {
-            connection: Connection::new(side, config, clock.now()),
+            connection: match &deflate {
+                Some(deflate) => connection.with_deflate(deflate, clock.codecs().clone()),
+                None => connection,
+            },
             side,
             transport,
             socket,

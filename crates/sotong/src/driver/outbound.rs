@@ -103,6 +103,9 @@ impl Outbound {
         match message {
             Carried::Owned(message) => self.outbox.send_owned(message),
             Carried::Borrowed(message) => self.outbox.send(*message),
+            Carried::OwnedUncompressed(_) | Carried::BorrowedUncompressed(_) => {
+                self.outbox.send_uncompressed(message.as_ref())
+            }
         }?;
         self.sent.count(message.as_ref().as_bytes().len());
         Ok(())
@@ -110,7 +113,12 @@ impl Outbound {
 
     /// Queues a message whether there is room or not.
     pub(super) fn push_regardless(&mut self, message: &Carried<'_>) {
-        self.outbox.send_regardless(message.as_ref());
+        match message {
+            Carried::Owned(_) | Carried::Borrowed(_) => self.outbox.send_regardless(message.as_ref()),
+            Carried::OwnedUncompressed(_) | Carried::BorrowedUncompressed(_) => {
+                self.outbox.send_uncompressed_regardless(message.as_ref());
+            }
+        }
         self.sent.count(message.as_ref().as_bytes().len());
     }
 

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sotong_proto::handshake::{Request, Response};
-use sotong_proto::{Close, Config, Cork, Initiator, Outbox, Refused, Replies, Seed, Side, Time};
+use sotong_proto::{Close, Config, Cork, Deflate, Initiator, Outbox, Refused, Replies, Seed, Side, Time};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::oneshot;
 use tracing::Span;
@@ -76,20 +76,27 @@ pub(crate) enum Form {
 
 /// Which end of the connection this is.
 pub(crate) enum Role {
-    Server,
-    /// With what its masking keys grow from, and what the server answered.
-    Client(Seed, Response),
+    /// With the compression that was agreed on.
+    Server(Option<Deflate>),
+    /// The same, with what its masking keys grow from, and what the server answered.
+    Client(Option<Deflate>, Seed, Response),
 }
 
 impl Role {
     /// A client, with a seed of its own from the operating system.
-    pub(crate) fn client(response: Response) -> std::io::Result<Role> {
-        Ok(Role::Client(Seed(random::bytes()?), response))
+    pub(crate) fn client(deflate: Option<Deflate>, response: Response) -> std::io::Result<Role> {
+        Ok(Role::Client(deflate, Seed(random::bytes()?), response))
+    }
+
+    pub(crate) fn deflate(&self) -> Option<Deflate> {
+        match self {
+            Role::Server(deflate) | Role::Client(deflate, ..) => *deflate,
+        }
     }
 
     pub(crate) fn side(&self) -> Side {
         match self {
-            Role::Server => Side::Server,
+            Role::Server(_) => Side::Server,
             Role::Client(..) => Side::Client,
         }
     }
@@ -106,11 +113,17 @@ impl Shared {
         clock: Arc<Clock>,
     ) -> Arc<Shared> {
         // A client's frames are masked, each with a key of its own: that is the outbox's business, under the lock.
-        let corks = form == Form::Events && role.side() == Side::Server;
+        // So is compressing, which may go by what was sent before.
+        let deflate = role.deflate();
+        let corks = form == Form::Events && role.side() == Side::Server && deflate.is_none();
         let (outbox_bytes_max, pong_bytes_max) = (config.outbox_bytes_max, config.pong_bytes_max);
         let (outbox, response) = match role {
-            Role::Server => (Outbox::server(config), None),
-            Role::Client(seed, response) => (Outbox::client(config, seed), Some(response)),
+            Role::Server(_) => (Outbox::server(config), None),
+            Role::Client(_, seed, response) => (Outbox::client(config, seed), Some(response)),
+        };
+        let outbox = match &deflate {
+            Some(deflate) => outbox.with_deflate(deflate, clock.codecs().clone()),
+            None => outbox,
         };
         let outbound = Outbound::new(outbox, transport);
         let client = if response.is_none() { peer.client_ip() } else { None };
@@ -142,6 +155,11 @@ impl Shared {
 
     pub(crate) fn outbox_bytes_max(&self) -> usize {
         self.outbox_bytes_max.load(Ordering::Relaxed)
+    }
+
+    /// Which end this is.
+    pub(super) fn side(&self) -> Side {
+        if self.response.is_some() { Side::Client } else { Side::Server }
     }
 
     /// Gives the connection new limits.

@@ -4,6 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use sotong_proto::Config;
 use sotong_proto::handshake::{
     Accept, AcceptError, Accepted, Offer, Progress, Refusal, Request, ServerHandshake,
 };
@@ -130,8 +131,9 @@ impl Admission {
     fn decide(&self, offer: Offer, peer: &mut Peer, arrival: &mut Arrival) -> Result<Decided, Refusal> {
         let prepare = |request: &Request| self.launch.prepare(request);
         let (accept, start, guard) = self.judge(offer.request(), peer, arrival, prepare)?;
+        let config = self.settings.config_for(&accept);
         let accepted = offer.accept(accept).map_err(|error| unanswerable(error, peer))?;
-        Ok(Decided { accepted, start, guard })
+        Ok(Decided { accepted, config, start, guard })
     }
 
     /// Whether a request is accepted, how, and with what prepared: the last thing, when it has passed all else.
@@ -170,14 +172,14 @@ impl Admission {
     }
 
     fn start(&self, decided: Decided, carrier: Carrier, peer: Peer, clock: Arc<Clock>) {
-        let Decided { accepted, start, guard } = decided;
+        let Decided { accepted, config, start, guard } = decided;
         let established = Established {
             carrier,
-            role: Role::Server,
+            role: Role::Server(accepted.deflate),
             request: accepted.request,
             peer,
             early: accepted.early,
-            config: self.settings.config.clone(),
+            config,
             clock,
             guard,
         };
@@ -202,6 +204,7 @@ pub(super) fn unanswerable(error: AcceptError, peer: &Peer) -> Refusal {
 /// An offer that will be accepted.
 struct Decided {
     accepted: Accepted,
+    config: Arc<Config>,
     start: Start,
     guard: Guard,
 }

@@ -347,6 +347,18 @@ impl Server {
         self
     }
 
+    /// The most bytes that all compressors and decompressors together may take, lent and idle. Default: 64 MiB.
+    ///
+    /// They are made when they are needed: a worker thread needs one of each, 370 to 500 KiB and 64 KiB; more are in use
+    /// where other threads send, and while large compressed messages come in. When no more may be made, messages are sent
+    /// uncompressed, and what comes compressed is inflated when it is whole. What connections in
+    /// [windowed](crate::CompressionMode::Windowed) mode keep is not in this: at most 2 × 2^`window_bits` bytes each.
+    #[must_use]
+    pub fn with_codec_bytes_max(mut self, codec_bytes_max: usize) -> Self {
+        self.settings.codec_bytes_max = codec_bytes_max;
+        self
+    }
+
     /// The topics that connections of this server subscribe to. Default: topics of its own, whose slow subscribers are
     /// closed.
     ///

@@ -78,7 +78,7 @@ struct ShutdownHook {
 impl Serve {
     pub(super) fn new(server: Server, launch: impl Launch) -> Self {
         let (streams, handed) = mpsc::unbounded_channel();
-        let budget = Budget::new(server.settings.buffered_bytes_max);
+        let budget = Budget::new(server.settings.buffered_bytes_max, server.settings.codec_bytes_max);
         let handle = Handle {
             streams,
             connections: Arc::new(Live::default()),

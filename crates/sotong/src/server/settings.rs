@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use sotong_proto::Config;
 use sotong_proto::handshake::{Accept, OriginPolicy, Refusal, Request};
+use sotong_proto::{CodecBudget, Config};
 
 use super::clients::ClientSettings;
 use super::proxies::Claims;
@@ -26,6 +26,7 @@ pub(super) struct Settings {
     pub(super) clients: ClientSettings,
     pub(super) connections_max: usize,
     pub(super) buffered_bytes_max: usize,
+    pub(super) codec_bytes_max: usize,
     pub(super) hook: Option<Arc<Hook>>,
     pub(super) pages: Option<Arc<Pages>>,
     pub(super) secure: Secure,
@@ -42,6 +43,7 @@ impl Default for Settings {
             clients: ClientSettings::default(),
             connections_max: 100_000,
             buffered_bytes_max: 1 << 30,
+            codec_bytes_max: CodecBudget::BYTES_MAX,
             hook: None,
             pages: None,
             secure: Secure::default(),
@@ -69,7 +71,16 @@ impl Settings {
         {
             accept = accept.with_protocol(protocol);
         }
-        Ok(accept)
+        Ok(accept.with_default_compression(self.config.compression))
+    }
+
+    /// The limits of a connection that is accepted so: those of the server, with the compression that was chosen for it.
+    pub(super) fn config_for(&self, accept: &Accept) -> Arc<Config> {
+        let compression = accept.compression().copied();
+        if self.config.compression == compression {
+            return self.config.clone();
+        }
+        Arc::new((*self.config).clone().with_compression(compression))
     }
 }
 

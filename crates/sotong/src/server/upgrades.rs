@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sotong_proto::Config;
 use sotong_proto::handshake::{Accept, Offer, Refusal, Request};
+use sotong_proto::{Config, Deflate};
 use tokio::sync::watch;
 use tracing::Instrument;
 
@@ -63,7 +63,7 @@ impl Upgrades {
             clients: Clients::new(&settings.clients),
             launch: Box::new(Elsewhere),
             connections: Arc::default(),
-            budget: Budget::new(settings.buffered_bytes_max),
+            budget: Budget::new(settings.buffered_bytes_max, settings.codec_bytes_max),
             handshakes: Arc::default(),
             handlers: Arc::default(),
             shutdown,
@@ -139,7 +139,7 @@ impl Upgrades {
         let (accept, (), guard) = admitted.inspect_err(|refusal| log_refusal(refusal, &peer))?;
         // Bounded by the count of connections, which this one is in already.
         let under_way = admission.handshakes.enter(usize::MAX).expect("there is no limit");
-        let config = admission.settings.config.clone();
+        let config = admission.settings.config_for(&accept);
         Ok(Admitted { offer, accept, seat: Seat { upgrades: self.clone(), config, peer, guard, under_way } })
     }
 }
@@ -185,6 +185,7 @@ impl Admitted {
     }
 
     pub(crate) fn set_config(&mut self, config: Config) {
+        self.accept = std::mem::take(&mut self.accept).with_compression(config.compression);
         self.seat.config = Arc::new(config);
     }
 
@@ -192,13 +193,14 @@ impl Admitted {
     pub(crate) fn answer(self) -> Result<(Vec<u8>, Pending), Refusal> {
         let Admitted { offer, accept, seat } = self;
         let accepted = offer.accept(accept).map_err(|error| unanswerable(error, &seat.peer))?;
-        Ok((accepted.response, Pending { request: accepted.request, seat }))
+        Ok((accepted.response, Pending { request: accepted.request, deflate: accepted.deflate, seat }))
     }
 }
 
 /// A connection whose answer is on its way.
 pub(crate) struct Pending {
     request: Request,
+    deflate: Option<Deflate>,
     seat: Seat,
 }
 
@@ -211,7 +213,7 @@ impl Pending {
         self,
         upgraded: impl Future<Output = io::Result<(Carrier, Vec<u8>)>>,
     ) -> io::Result<Established> {
-        let Pending { request, seat: Seat { upgrades, config, mut peer, guard, under_way } } = self;
+        let Pending { request, deflate, seat: Seat { upgrades, config, mut peer, guard, under_way } } = self;
         let Inner { admission, clocks, .. } = &*upgrades.0;
         let over = || io::Error::new(io::ErrorKind::ConnectionAborted, "the server shuts down");
         let mut shutdown = admission.shutdown.clone();
@@ -229,7 +231,7 @@ impl Pending {
             return Err(over());
         }
         drop(under_way);
-        Ok(Established { carrier, role: Role::Server, request, peer, early, config, clock, guard })
+        Ok(Established { carrier, role: Role::Server(deflate), request, peer, early, config, clock, guard })
     }
 
     /// Starts the connection in pull form with its handler, in tasks of their own, when it is there.
