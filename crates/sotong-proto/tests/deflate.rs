@@ -12,8 +12,8 @@ use pair::random::Random;
 use pair::wire::{self, BINARY, CONTINUATION, FIN, PING, TEXT};
 use pair::{End, Seen};
 use sotong_proto::{
-    CloseCode, Compression, CompressionLevel, Config, Error, LimitError, Message, MessageRef, ProtocolError,
-    Side, WindowBits,
+    CloseCode, Compression, CompressionLevel, Config, Error, Framed, FramedKind, LimitError, Message,
+    MessageRef, ProtocolError, Side, WindowBits,
 };
 
 const HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
@@ -619,4 +619,84 @@ fn settings_can_change_on_a_connection_that_is_compressed() {
     client.outbox.set_config(std::sync::Arc::new(strict));
     client.outbox.send(MessageRef::Text(&message)).expect("there is room");
     assert_eq!(client.outbox.take_bytes()[0], 0x81);
+}
+
+/// D18: what was compressed for many is read by a peer with takeover, in the midst of what was compressed for it alone.
+#[test]
+fn d18_one_frame_for_many_whatever_they_were_sent_before() {
+    let pool = codecs();
+    let message = json(3000, 1);
+    for window_bits in [8, 11, 15] {
+        for takeover in [Compression::shared(), Compression::windowed()] {
+            let compression = takeover.with_window_bits(bits(window_bits)).with_threshold_bytes(0);
+            let (of_client, of_server) = agree(compression, compression);
+            let config = Config::default().with_compression(Some(compression));
+            let mut server = end(Side::Server, &config, &of_server, &pool);
+            let mut client = end(Side::Client, &config, &of_client, &pool);
+            let mut other = OtherReceiver::new();
+            for round in 0..20 {
+                let own = json(500, round % 3);
+                server.outbox.send(MessageRef::Text(&own)).expect("there is room");
+                let framed = Framed::new(MessageRef::Text(&message)).compressible();
+                let kind = server.outbox.framed_kind();
+                let form = framed.of_kind(&kind, &pool, |compressed| compressed);
+                assert!(form.len() < message.len() / 2 && form.payload_bytes() == message.len());
+                server.outbox.send_framed(form).expect("there is room");
+                // Past the outbox, and joined with others, it is the same.
+                let bytes = server.outbox.take_bytes();
+                server.outbox.sent_past(&Framed::join([form, &framed]), form.len() + framed.len());
+                let bytes = [&bytes, form.as_bytes(), framed.as_bytes()].concat();
+                client.read_at_once(&bytes);
+                assert_eq!(client.take_seen(), [text(&own), text(&message), text(&message), text(&message)]);
+                for frame in
+                    wire::read_frames(&bytes, Side::Server).iter().filter(|frame| frame.first & RSV1 != 0)
+                {
+                    let plain = other.inflate(&frame.payload).expect("any peer reads it");
+                    assert!(plain == own.as_bytes() || plain == message.as_bytes());
+                }
+            }
+        }
+    }
+}
+
+/// Guarantee 10: compressed once per kind of peer, however many clones of a publication there are.
+#[test]
+fn what_is_for_many_is_compressed_once_per_kind() {
+    let pool = codecs();
+    let message = json(20_000, 1);
+    let framed = Framed::new(MessageRef::Text(&message)).compressible();
+    let kind = |compression: Compression| {
+        let (_, of_server) = agree(compression, compression);
+        let config = Config::default().with_compression(Some(compression));
+        end(Side::Server, &config, &of_server, &pool).outbox.framed_kind()
+    };
+    let mut made = 0;
+    let mut forms = std::collections::HashSet::new();
+    for _ in 0..100 {
+        for window_bits in 8..=15 {
+            for mode in [Compression::shared(), Compression::windowed()] {
+                let clone = framed.clone();
+                let kind = kind(mode.with_window_bits(bits(window_bits)));
+                let form = clone.of_kind(&kind, &pool, |compressed| {
+                    made += 1;
+                    compressed
+                });
+                forms.insert(form.as_bytes().as_ptr());
+            }
+        }
+    }
+    assert_eq!((made, forms.len()), (8, 8), "one for each size of window");
+    // Uncompressed connections, small messages, and what does not get smaller get the message itself.
+    assert_eq!(
+        framed.of_kind(&FramedKind::PLAIN, &pool, |it| it).as_bytes().as_ptr(),
+        framed.as_bytes().as_ptr()
+    );
+    let shared = kind(Compression::shared());
+    for payload in [&b"small"[..], &noise(5000, 1)] {
+        let framed = Framed::new(MessageRef::Binary(payload)).compressible();
+        assert_eq!(framed.of_kind(&shared, &pool, |it| it).as_bytes().as_ptr(), framed.as_bytes().as_ptr());
+    }
+    // So does who comes while compression is off.
+    let off = Framed::new(MessageRef::Text(&message));
+    assert_eq!(off.of_kind(&shared, &pool, |it| it), &off);
 }

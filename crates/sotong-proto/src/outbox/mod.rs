@@ -19,7 +19,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 pub use cork::Cork;
-pub use framed::Framed;
+pub use framed::{Framed, FramedKind};
 
 use crate::close::{Close, Initiator};
 use crate::config::Config;
@@ -207,6 +207,7 @@ impl Outbox {
         debug_assert_eq!(self.side(), Side::Server, "a client masks each frame with a key of its own");
         self.admit_frame(framed.len())?;
         self.message_sent = true;
+        self.take_note_of(framed);
         if framed.len() < FRAMED_BY_REFERENCE_BYTES_MIN {
             self.queue.write(|out| out.extend_from_slice(framed.as_bytes()));
         } else {
@@ -220,9 +221,34 @@ impl Outbox {
     pub fn sent_past(&mut self, framed: &Framed, written: usize) {
         debug_assert!(self.is_empty() && self.sent_close.is_none(), "others are first");
         self.message_sent = true;
+        self.take_note_of(framed);
         if written < framed.len() {
             self.queue.push_shared_with_others(framed.shared_bytes());
             self.queue.advance(written);
+        }
+    }
+
+    /// In which form this connection is sent what was framed for many.
+    #[inline]
+    pub fn framed_kind(&self) -> FramedKind {
+        match self.coding.as_deref() {
+            None => FramedKind::PLAIN,
+            Some(coding) => match (&coding.sending, self.config.compression) {
+                (Some(sending), Some(compression)) => {
+                    FramedKind::compressed(sending.window_bits(), compression)
+                }
+                _ => FramedKind::PLAIN,
+            },
+        }
+    }
+
+    /// What was compressed for many went through the peer's window, and not through ours.
+    #[inline]
+    fn take_note_of(&mut self, framed: &Framed) {
+        if framed.is_compressed()
+            && let Some(Coding { sending: Some(sending), .. }) = self.coding.as_deref_mut()
+        {
+            sending.sent_for_many();
         }
     }
 

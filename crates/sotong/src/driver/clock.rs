@@ -51,14 +51,16 @@ struct Shutdown {
 impl Clock {
     /// Starts the clock of a server's connections on the current runtime. Its tasks end with it.
     pub(crate) fn start(budget: &Arc<Budget>, topics: &Topics) -> Arc<Clock> {
-        let clock = Clock::new(budget, Some(mailroom(topics, budget)));
+        let codecs = Codecs::new(budget.codecs().clone());
+        let clock = Clock::new(budget, Some(mailroom(topics, budget, &codecs)), codecs);
         tokio::spawn(turn(Arc::downgrade(&clock), clock.earlier.clone()));
         clock
     }
 
     /// Starts a clock where no server keeps the budget: it does.
     pub(crate) fn start_and_keep(budget: &Arc<Budget>, topics: Option<&Topics>) -> Arc<Clock> {
-        let clock = Clock::new(budget, topics.map(|topics| mailroom(topics, budget)));
+        let codecs = Codecs::new(budget.codecs().clone());
+        let clock = Clock::new(budget, topics.map(|topics| mailroom(topics, budget, &codecs)), codecs);
         let (turn, budget) = (turn(Arc::downgrade(&clock), clock.earlier.clone()), budget.clone());
         tokio::spawn(async move {
             tokio::select! {
@@ -69,7 +71,11 @@ impl Clock {
         clock
     }
 
-    pub(super) fn new(budget: &Arc<Budget>, mailroom: Option<Arc<Mailroom>>) -> Arc<Clock> {
+    pub(super) fn new(
+        budget: &Arc<Budget>,
+        mailroom: Option<Arc<Mailroom>>,
+        codecs: Arc<Codecs>,
+    ) -> Arc<Clock> {
         let clock = Arc::new(Clock {
             start: Instant::now(),
             // It may stand as much as a step behind already.
@@ -80,7 +86,7 @@ impl Clock {
             shutdown: OnceLock::new(),
             budget: budget.clone(),
             mailroom,
-            codecs: Codecs::new(budget.codecs().clone()),
+            codecs,
         });
         budget.add_clock(&clock);
         clock
@@ -176,9 +182,9 @@ impl Drop for Clock {
 }
 
 /// Starts the mailroom of the current runtime. Its task ends with it.
-fn mailroom(topics: &Topics, budget: &Arc<Budget>) -> Arc<Mailroom> {
+fn mailroom(topics: &Topics, budget: &Arc<Budget>, codecs: &Arc<Codecs>) -> Arc<Mailroom> {
     let has_one_thread = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
-    let mailroom = Mailroom::new(topics.registry().clone(), budget.clone(), has_one_thread);
+    let mailroom = Mailroom::new(topics.registry().clone(), budget.clone(), codecs.clone(), has_one_thread);
     let weak = Arc::downgrade(&mailroom);
     tokio::spawn(poll_fn(move |context| match weak.upgrade() {
         Some(mailroom) => mailroom.poll_rounds(context),

@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use shuttle::future::{block_on, spawn, yield_now};
 use sotong_proto::handshake::{Progress, Request, ServerHandshake};
-use sotong_proto::{Close, CloseCode, Closed, Config, MessageRef, Side, Time};
+use sotong_proto::{Close, CloseCode, Closed, Codecs, Config, MessageRef, Time};
 
 use super::budget::Budget;
 use super::clock::Clock;
@@ -49,10 +49,14 @@ fn request() -> Request {
     }
 }
 
+fn codecs(budget: &Arc<Budget>) -> Arc<Codecs> {
+    Codecs::new(budget.codecs().clone())
+}
+
 /// What a driver is made of, without a runtime.
 fn driver<S: Sink>(form: Form, sink: S, wire: &Wire) -> (Driver<S>, Sender) {
     let budget = Budget::new(1 << 30, 0);
-    driver_with(config(), form, sink, wire, Clock::new(&budget, None))
+    driver_with(config(), form, sink, wire, Clock::new(&budget, None, codecs(&budget)))
 }
 
 fn driver_with<S: Sink>(
@@ -303,13 +307,14 @@ fn publications(form: Form) {
             Topics::new().with_hook(move |_, occupancy| heard_of.lock().expect("no panic").push(occupancy));
         // In event form, only its driver may write while others have their turns: all tasks of a model are threads.
         let budget = Budget::new(1 << 30, 0);
-        let mailroom = Mailroom::new(topics.registry().clone(), budget.clone(), form == Form::Pull);
+        let mailroom =
+            Mailroom::new(topics.registry().clone(), budget.clone(), codecs(&budget), form == Form::Pull);
         let weak = Arc::downgrade(&mailroom);
         let rounds = spawn(poll_fn(move |context| match weak.upgrade() {
             Some(mailroom) => mailroom.poll_rounds(context),
             None => Poll::Ready(()),
         }));
-        let clock = Clock::new(&budget, Some(mailroom));
+        let clock = Clock::new(&budget, Some(mailroom), codecs(&budget));
         // Nobody is too slow here.
         let config = Arc::new(Config::default().with_outbox_bytes_max(1000).with_ping_interval(None));
         let ends = Arc::new(std::sync::atomic::AtomicUsize::new(0));

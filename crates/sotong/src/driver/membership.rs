@@ -135,10 +135,11 @@ impl Outbound {
     pub(super) fn accept(&mut self, run: &Run<'_>, address: usize, bytes_max: usize) -> Accepted {
         let mut accepted = Accepted::default();
         let holds_back = self.membership.as_ref().is_some_and(|membership| membership.holds_back());
-        match (run.topic.waiting_max(), run.joined(address)) {
+        let kind = self.outbox.framed_kind();
+        match (run.topic.waiting_max(), run.joined(address, &kind)) {
             (None, Some(all)) => self.accept_or_close(all, run.topic, &mut accepted),
             (None, None) => {
-                for each in run.each(address) {
+                for each in run.each(address, &kind) {
                     self.accept_or_close(each, run.topic, &mut accepted);
                 }
             }
@@ -146,7 +147,7 @@ impl Outbound {
                 accepted.messages = all.messages().into();
             }
             (Some(waiting_max), _) => {
-                for each in run.each(address) {
+                for each in run.each(address, &kind) {
                     accepted.messages += 1;
                     let has_room = !holds_back && !self.has_lanes() && self.push_framed(each).is_ok();
                     if let Some(membership) = &mut self.membership

@@ -3,6 +3,8 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use sotong_proto::FramedKind;
+
 use super::outbound::News;
 use super::shared::{BEHIND, Form, MEMBER, QUEUED, Shared, wake_driver};
 use super::turn;
@@ -43,6 +45,11 @@ impl Shared {
         topic
     }
 
+    /// Whether what it is sent may be compressed.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.lock().outbox.framed_kind() != FramedKind::PLAIN
+    }
+
     pub(crate) fn is_member_of(&self, name: &str) -> bool {
         self.lock().is_member_of(name)
     }
@@ -61,8 +68,8 @@ impl Shared {
     /// Writes what was published at once, on the thread of all drivers, where nothing else waits. What the carrier does not
     /// take is queued. `None`: [`accept`](Self::accept) has to.
     pub(crate) fn accept_directly(&self, run: &Run<'_>) -> Option<Accepted> {
-        let framed = run.joined(self.address())?;
         let mut outbound = self.lock();
+        let framed = run.joined(self.address(), &outbound.outbox.framed_kind())?;
         if !self.is_quiet() {
             return None;
         }

@@ -9,11 +9,12 @@
 //! Locks are taken in this order: members, then one subscriber's outbox, or the registry; mail is the last. None is held
 //! while the user's code or a waker runs.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use sotong_proto::Framed;
+use sotong_proto::{Codecs, Framed, FramedKind};
 
 use super::registry::{Registry, Topic};
 use super::{SubscribeError, TOPIC_BYTES_MAX};
@@ -44,6 +45,8 @@ const RUN_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Mailroom {
     registry: Arc<Registry>,
     budget: Arc<Budget>,
+    /// The worker's, for what is compressed for many.
+    codecs: Arc<Codecs>,
     mail: Mutex<Waiting>,
     /// Whether there is any that has not reached everybody's outbox, seen without the lock.
     has_mail: AtomicBool,
@@ -121,7 +124,7 @@ impl Subscriber {
 /// A run that a part of its subscribers has.
 struct Underway {
     mail: Vec<Mail>,
-    joined: Framed,
+    joined: Joined,
     /// Whose turn it is.
     next: usize,
 }
@@ -131,8 +134,13 @@ pub(crate) struct Run<'a> {
     pub(crate) topic: &'a Arc<Topic>,
     mail: &'a [Mail],
     /// All of them, for those who get all.
-    joined: &'a Framed,
+    joined: &'a Joined,
+    mailroom: &'a Mailroom,
 }
+
+/// A run in one piece; for each kind of subscriber one, made when the first of them needs it.
+#[derive(Default)]
+struct Joined([OnceCell<Framed>; FramedKind::COUNT]);
 
 /// What became of a run at a subscriber.
 #[derive(Default)]
@@ -163,10 +171,16 @@ fn address(topic: &Arc<Topic>) -> usize {
 }
 
 impl Mailroom {
-    pub(crate) fn new(registry: Arc<Registry>, budget: Arc<Budget>, has_one_thread: bool) -> Arc<Mailroom> {
+    pub(crate) fn new(
+        registry: Arc<Registry>,
+        budget: Arc<Budget>,
+        codecs: Arc<Codecs>,
+        has_one_thread: bool,
+    ) -> Arc<Mailroom> {
         Arc::new(Mailroom {
             registry,
             budget,
+            codecs,
             mail: Mutex::default(),
             has_mail: AtomicBool::new(false),
             members: Mutex::default(),
@@ -235,14 +249,14 @@ impl Mailroom {
     /// its turn.
     fn deliver(&self, members: &mut Members, may_write: bool) {
         if let Some(underway) = members.underway.take() {
-            self.deliver_run(members, &underway.run(), underway.next, may_write);
+            self.deliver_run(members, &underway.run(self), underway.next, may_write);
             self.keep_room(underway.mail);
         }
         let mail = self.waiting().take();
         let mut rest = &mail[..];
         while !rest.is_empty() {
             let (run, after) = rest.split_at(first_run(rest));
-            self.deliver_run(members, &Run::new(run, &self.join(run)), 0, may_write);
+            self.deliver_run(members, &Run::new(run, &Joined::default(), self), 0, may_write);
             rest = after;
         }
         self.keep_room(mail);
@@ -265,12 +279,26 @@ impl Mailroom {
         }
     }
 
+    /// The form of a publication for one kind of subscriber, which the budget knows of.
+    fn form<'a>(&self, each: &'a Mail, kind: &FramedKind) -> &'a Framed {
+        each.framed.of_kind(kind, &self.codecs, |compressed| self.charged(compressed))
+    }
+
     /// The run in one piece, which the budget knows of.
-    fn join(&self, run: &[Mail]) -> Framed {
-        let joined = Framed::join(run.iter().map(|each| &each.framed));
-        match self.budget.charge(joined.len()) {
-            Some(charge) if run.len() > 1 => joined.with_guard(charge),
-            _ => joined,
+    fn join(&self, run: &[Mail], kind: &FramedKind) -> Framed {
+        match run {
+            [only] => self.form(only, kind).clone(),
+            _ => {
+                let forms: Vec<&Framed> = run.iter().map(|each| self.form(each, kind)).collect();
+                self.charged(Framed::join(forms))
+            }
+        }
+    }
+
+    fn charged(&self, framed: Framed) -> Framed {
+        match self.budget.charge(framed.len()) {
+            Some(charge) => framed.with_guard(charge),
+            None => framed,
         }
     }
 
@@ -308,12 +336,11 @@ impl Mailroom {
             }
             let mail = waiting.take();
             drop(waiting);
-            let joined = self.join(&mail);
-            members.underway = Some(Underway { mail, joined, next: 0 });
+            members.underway = Some(Underway { mail, joined: Joined::default(), next: 0 });
         }
         let Members { topics, after, underway } = members;
         let Some(now) = underway else { return false };
-        let run = now.run();
+        let run = now.run(self);
         let list =
             topics.get(&address(run.topic)).map_or(&[][..], |subscribers| &subscribers.list[now.next..]);
         let mut delivered = 0;
@@ -388,6 +415,9 @@ impl Mailroom {
         self.deliver(&mut members, false);
         let result = subscriber.join(name, max, || self.registry.enter(name, slow, self));
         if let Ok(Some(topic)) = &result {
+            if subscriber.is_compressed() {
+                self.registry.expect_compression();
+            }
             members.topics.entry(address(topic)).or_default().insert(subscriber);
             if topic.waiting_max().is_some() && subscriber.is_queued() {
                 // Whether its carrier takes that is to be known before it is published to.
@@ -474,29 +504,31 @@ fn first_run(mail: &[Mail]) -> usize {
 }
 
 impl Underway {
-    fn run(&self) -> Run<'_> {
-        Run::new(&self.mail, &self.joined)
+    fn run<'a>(&'a self, mailroom: &'a Mailroom) -> Run<'a> {
+        Run::new(&self.mail, &self.joined, mailroom)
     }
 }
 
 impl<'a> Run<'a> {
-    fn new(mail: &'a [Mail], joined: &'a Framed) -> Run<'a> {
-        Run { topic: &mail[0].topic, mail, joined }
+    fn new(mail: &'a [Mail], joined: &'a Joined, mailroom: &'a Mailroom) -> Run<'a> {
+        Run { topic: &mail[0].topic, mail, joined, mailroom }
     }
 
-    /// How many bytes it is.
+    /// How many bytes it is, uncompressed.
     pub(crate) fn len(&self) -> usize {
-        self.joined.len()
+        self.mail.iter().map(|each| each.framed.len()).sum()
     }
 
     /// All in one, if the subscriber gets all of them.
     #[inline]
-    pub(crate) fn joined(&self, subscriber: usize) -> Option<&'a Framed> {
-        self.mail.iter().all(|each| each.except != subscriber).then_some(self.joined)
+    pub(crate) fn joined(&self, subscriber: usize, kind: &FramedKind) -> Option<&'a Framed> {
+        let all = self.mail.iter().all(|each| each.except != subscriber);
+        all.then(|| self.joined.0[kind.index()].get_or_init(|| self.mailroom.join(self.mail, kind)))
     }
 
     /// Those that the subscriber gets, one by one.
-    pub(crate) fn each(&self, subscriber: usize) -> impl Iterator<Item = &'a Framed> {
-        self.mail.iter().filter(move |each| each.except != subscriber).map(|each| &each.framed)
+    pub(crate) fn each(&self, subscriber: usize, kind: &FramedKind) -> impl Iterator<Item = &'a Framed> {
+        let theirs = self.mail.iter().filter(move |each| each.except != subscriber);
+        theirs.map(move |each| self.mailroom.form(each, kind))
     }
 }

@@ -8,7 +8,7 @@ use sotong_proto::{Close, CloseCode, Framed, Message};
 
 use super::mailroom::{Mail, Mailroom};
 use super::slow::{Occupancy, Slow, TopicStats};
-use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 type SlowRule = dyn Fn(&str) -> Slow + Send + Sync;
@@ -24,6 +24,8 @@ pub(crate) struct Registry {
     /// What the hook has not been told yet, and whether somebody is telling it.
     news: Mutex<News>,
     pub(super) counts: Counts,
+    /// Whether a subscriber was ever seen that may be sent compressed messages.
+    has_compressed: AtomicBool,
 }
 
 /// What a program has decided about its topics.
@@ -178,6 +180,7 @@ impl Registry {
         crate::counts::published();
         let Some(topic) = self.find(name) else { return 0 };
         let framed = framed();
+        let framed = if self.has_compressed.load(Ordering::Relaxed) { framed.compressible() } else { framed };
         // Held until all have it, so that all workers see publications in the same order.
         let places = lock(&topic.places);
         let framed = charged(framed, &places);
@@ -191,6 +194,11 @@ impl Registry {
         drop(places);
         full.iter().for_each(|mailroom| mailroom.deliver_first());
         subscribers
+    }
+
+    /// From now on publications have room for their compressed forms. One that is under way goes uncompressed.
+    pub(super) fn expect_compression(&self) {
+        self.has_compressed.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn delivered(&self, messages: u64) {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::deflater::{Deflater, Kind};
 use super::inflater::{INFLATER_BYTES, Inflater};
+use super::settings::{CompressionLevel, WindowBits};
 
 /// How many idle codecs of either sort a pool keeps. One is in use at a time where one thread does all the work; others
 /// that send from threads of their own have one each.
@@ -120,6 +121,19 @@ impl Codecs {
             None => self.reserve(kind.bytes()).then(|| Deflater::new(kind))?,
         };
         Some(Lent { codec: Some(codec), codecs: self.clone() })
+    }
+
+    /// Compresses one message that stands alone and hands it to `frame`; `None` if it does not get smaller, or no
+    /// compressor may be made.
+    pub(crate) fn compress(
+        self: &Arc<Self>,
+        window_bits: WindowBits,
+        level: CompressionLevel,
+        plain: &[u8],
+        frame: impl FnOnce(&[u8]),
+    ) -> Option<()> {
+        let mut deflater = self.lend_deflater(Kind { window_bits, level })?;
+        deflater.compress(&[], plain).map(frame)
     }
 
     /// Makes room in the budget; if need be by giving up codecs that are idle.

@@ -20,6 +20,17 @@ impl Sending {
         Sending { window_bits: deflate.send.window_bits, window: Window::new(deflate.send), codecs }
     }
 
+    /// The window that the peer has for what it is sent.
+    pub(crate) fn window_bits(&self) -> WindowBits {
+        self.window_bits
+    }
+
+    /// Something was sent that was compressed with an empty window, for many: the peer's window has moved on. References
+    /// to what was before are never owed, so all of it is forgotten.
+    pub(crate) fn sent_for_many(&mut self) {
+        self.window.forget();
+    }
+
     /// Compresses a message and hands it to `frame`; false if it is to be sent as it is: because it is small, does not
     /// get smaller, or the budget for codecs is used up. That leaves the window alone (RFC 7692, section 7.2.3.3).
     pub(crate) fn compress(

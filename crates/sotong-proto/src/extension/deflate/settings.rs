@@ -156,6 +156,14 @@ impl WindowBits {
         self.0
     }
 
+    /// How many sizes there are.
+    pub(crate) const COUNT: usize = (Self::MAX.0 - Self::MIN.0 + 1) as usize;
+
+    /// Its place among them.
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0 - Self::MIN.0)
+    }
+
     /// The number of bytes.
     pub const fn bytes(self) -> usize {
         1 << self.0

@@ -29,6 +29,11 @@ impl Window {
         }
         self.bytes.extend_from_slice(plain);
     }
+
+    /// Forgets it all.
+    pub(super) fn forget(&mut self) {
+        self.bytes = Vec::new();
+    }
 }
 
 #[cfg(test)]
@@ -52,6 +57,8 @@ mod tests {
                 prop_assert!(window.bytes.capacity() <= 1 << bits, "{} bytes", window.bytes.capacity());
                 prop_assert!(window.bytes.capacity() <= 2 * all.len().max(1));
             }
+            window.forget();
+            prop_assert_eq!(window.bytes.capacity(), 0);
         }
     }
 
