@@ -79,6 +79,23 @@
 //! # }
 //! ```
 //!
+//! # Compression
+//!
+//! permessage-deflate (RFC 7692) is off until a [`Config`] asks for it, at both ends. [`Compression::shared`]: each message
+//! stands alone, and an idle connection keeps nothing. [`Compression::windowed`]: a message may refer to those before it,
+//! and a connection keeps the last plain text. What is published to a topic is compressed once for each size of window.
+//!
+//! It is off by default because it tells secrets: what is compressed together shows by its length what it has in common.
+//! See [`Compression`], and [`Uncompressed`] for messages that are not to be part of it.
+//!
+//! ```
+//! use sotong::{Client, Compression, Config};
+//!
+//! let config = Config::default().with_compression(Some(Compression::shared()));
+//! let client = Client::new().with_config(config); // and the same at `Server::with_config`
+//! # let _ = client;
+//! ```
+//!
 //! # Inside axum or hyper
 //!
 //! With the feature `axum` a handler takes an extractor; the socket is the same, and so are the checks and limits. The

@@ -105,6 +105,16 @@ fn a_connection_is_small() {
     assert!(size_of::<Outbox>() <= 88, "{} bytes", size_of::<Outbox>());
 }
 
+/// What compression adds to an idle connection in shared mode is two small blocks, and in windowed mode the windows.
+#[test]
+fn an_idle_compressed_connection_is_small() {
+    use crate::extension::deflate::{Receiving, Sending};
+
+    assert!(size_of::<super::Rare>() <= 112, "{} bytes", size_of::<super::Rare>());
+    assert!(size_of::<Receiving>() <= 48, "{} bytes", size_of::<Receiving>());
+    assert!(size_of::<Sending>() <= 48, "{} bytes", size_of::<Sending>());
+}
+
 #[test]
 fn a_failed_connection_owns_no_buffer() {
     for side in SIDES {

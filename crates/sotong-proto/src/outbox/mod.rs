@@ -70,8 +70,8 @@ pub struct Outbox {
 /// What is done to payloads on their way into frames.
 #[derive(Default)]
 struct Coding {
-    /// `Some` on the client side only.
-    mask_keys: Option<MaskKeys>,
+    /// `Some` on the client side only. A generator is large, and a server has none.
+    mask_keys: Option<Box<MaskKeys>>,
     /// If the handshake agreed on it (RFC 7692).
     sending: Option<Sending>,
 }
@@ -122,7 +122,7 @@ impl Outbox {
 
     /// The outbox of a client's connection; its masking keys grow from `seed`.
     pub fn client(config: Arc<Config>, seed: Seed) -> Self {
-        let coding = Coding { mask_keys: Some(MaskKeys::new(seed)), sending: None };
+        let coding = Coding { mask_keys: Some(Box::new(MaskKeys::new(seed))), sending: None };
         Outbox { coding: Some(Box::new(coding)), ..Outbox::server(config) }
     }
 
@@ -286,7 +286,7 @@ impl Outbox {
         let Some(Coding { mask_keys, sending: Some(sending) }) = coding.as_deref_mut() else { return false };
         let Some(compression) = &config.compression else { return false };
         sending.compress(compression, message.as_bytes(), |compressed| {
-            let mask = mask_keys.as_mut().map(MaskKeys::next_key);
+            let mask = mask_keys.as_mut().map(|keys| keys.next_key());
             queue.write(|out| push_compressed_frame(out, opcode(message), compressed, mask));
         })
     }
@@ -434,7 +434,7 @@ fn opcode(message: MessageRef<'_>) -> OpCode {
 }
 
 fn next_mask_key(coding: &mut Option<Box<Coding>>) -> Option<MaskKey> {
-    coding.as_deref_mut()?.mask_keys.as_mut().map(MaskKeys::next_key)
+    coding.as_deref_mut()?.mask_keys.as_mut().map(|keys| keys.next_key())
 }
 
 /// Appends a whole frame whose payload is compressed (RFC 7692, section 6: RSV1 is set).
