@@ -176,9 +176,13 @@ fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// Leaves out what `#[cfg(test)]` marks, up to the end of its block or its semicolon.
+/// Leaves out what `#[cfg(test)]` marks, up to the end of its block or its semicolon, and a file that is all tests.
 fn without_test_items(code: Vec<Token>) -> Vec<Token> {
     const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
+    const FILE_MARK: [&str; 8] = ["#", "!", "[", "cfg", "(", "test", ")", "]"];
+    if code.iter().map(|token| token.text.as_str()).take(FILE_MARK.len()).eq(FILE_MARK) {
+        return Vec::new();
+    }
     let mut kept = Vec::with_capacity(code.len());
     let mut at = 0;
     while at < code.len() {
@@ -305,6 +309,8 @@ mod tests {
     fn test_items_are_left_out() {
         let source = "use a::B;\n#[cfg(test)]\nmod tests { use std::net::C; fn f() { d::E } }\n#[cfg(test)] use g::H;\nuse i::J;";
         assert_eq!(texts(source), ["a::B", "i::J"]);
+        assert_eq!(texts("//! Tests.\n#![cfg(test)]\nuse a::B;"), Vec::<String>::new());
+        assert_eq!(texts("#![cfg(feature = \"tls\")]\nuse a::B;"), ["a::B"]);
     }
 
     #[test]

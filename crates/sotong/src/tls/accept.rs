@@ -2,11 +2,12 @@
 
 use std::io;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_rustls::TlsAcceptor;
+use tokio::io::AsyncReadExt;
 
+use super::engine::Engine;
 use super::error::TlsError;
 use super::server::ServerTls;
+use super::stream::TlsStream;
 use crate::carrier::Carrier;
 
 /// How much is read to see who is there. A client's first words are shorter, mostly.
@@ -42,36 +43,10 @@ impl ServerTls {
         if read[0].is_ascii_uppercase() {
             return Ok(Accepted::Plain(stream, SPEAK_TLS));
         }
-        let mut first = Ok(());
-        let mut alert = Vec::new();
-        let mut accept = TlsAcceptor::from(self.config.clone()).accept_with(stream, |connection| {
-            first = feed(connection, &read);
-            if first.is_err() {
-                // It says what is wrong. Writing to memory does not fail.
-                let _ = connection.write_tls(&mut alert);
-            }
-        });
-        drop(read);
-        if let Err(error) = first {
-            if let Some(stream) = accept.get_mut() {
-                // Who does not speak TLS may not listen either.
-                let _ = stream.write_all(&alert).await;
-                let _ = stream.shutdown().await;
-            }
-            return Err(TlsError::of_rustls(&error, CLIENT));
-        }
-        Ok(Accepted::Tls(Carrier::new(accept.await.map_err(failed)?)))
+        let engine =
+            Engine::server(self.config.clone()).map_err(|error| TlsError::of_rustls(&error, CLIENT))?;
+        let mut stream = TlsStream::new(engine, stream, read);
+        stream.handshake().await.map_err(failed)?;
+        Ok(Accepted::Tls(Carrier::new(stream)))
     }
-}
-
-/// Gives the connection what was read before it was there.
-fn feed(connection: &mut rustls::ServerConnection, mut read: &[u8]) -> Result<(), rustls::Error> {
-    while !read.is_empty() {
-        match connection.read_tls(&mut read) {
-            Ok(0) => break,
-            Ok(_) => connection.process_new_packets()?,
-            Err(error) => return Err(rustls::Error::General(error.to_string())),
-        };
-    }
-    Ok(())
 }

@@ -10,11 +10,11 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
+use super::engine::Engine;
 use super::error::TlsError;
 use super::pem::{self, Dates, Pem};
+use super::stream::TlsStream;
 use super::verify::{Anybody, Verifier};
 use super::{HTTP_1_1, provider, roots};
 
@@ -162,8 +162,11 @@ impl ClientTls {
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let name = ServerName::try_from(bare.to_owned())
             .map_err(|_| TlsError::BadHostName { host: host.to_owned() })?;
-        let connector = TlsConnector::from(self.config()?);
-        connector.connect(name, stream).await.map_err(|error| TlsError::of_handshake(error, host))
+        let engine =
+            Engine::client(self.config()?, name).map_err(|error| TlsError::of_rustls(&error, host))?;
+        let mut stream = TlsStream::new(engine, stream, Vec::new());
+        stream.handshake().await.map_err(|error| TlsError::of_handshake(error, host))?;
+        Ok(stream)
     }
 
     fn config(&self) -> Result<Arc<ClientConfig>, TlsError> {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  ClientTls ─► verify.rs: issuer, dates, purpose, name ─┐
-//!     └ roots.rs: the platform's, your own               ├─► rustls ─► a stream for the driver's carrier
+//!     └ roots.rs: the platform's, your own               ├─► engine.rs: rustls ─► stream.rs, for the driver's carrier
 //!  ServerTls ─► certificates.rs: the pair in use, reloads┘
 //!     └ pem.rs: out of files, fit for use               error.rs: one line for each thing that is wrong
 //! ```
@@ -41,10 +41,12 @@ mod accept;
 mod certificates;
 mod client;
 pub mod danger;
+mod engine;
 mod error;
 mod pem;
 mod roots;
 mod server;
+mod stream;
 mod verify;
 
 use std::sync::{Arc, LazyLock};
