@@ -56,6 +56,14 @@ fn each_wrong_input_gets_one_line() {
         (&["serve", "--log", "sotong=loud"], &["--log 'sotong=loud'", "error, warn, info"]),
         (&["echo", "--listen", "[::1]:99999"], &["port 99999 is above 65535"]),
         (&["echo", "--style", "both"], &["--style 'both'", "event or pull"]),
+        (&["echo", "--compress=zip"], &["--compress 'zip'", "shared or windowed"]),
+        (
+            &["echo", "--compress", "--compress-window-bits", "16"],
+            &["--compress-window-bits '16'", "8 to 15"],
+        ),
+        (&["connect", "ws://a", "--compress", "--compress-level", "0"], &["--compress-level '0'", "1 to 9"]),
+        (&["serve", "--compress", "--compress-from", "x"], &["--compress-from 'x'", "a number of bytes"]),
+        (&["echo", "--compress-level", "3"], &["--compress", "missing"]),
         (&["echo", "--message-bytes-max", "1MB"], &["--message-bytes-max '1MB'", "from 1 to 1073741824"]),
     ];
     for (arguments, words) in table {

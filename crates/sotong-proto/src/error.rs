@@ -164,7 +164,7 @@ pub enum LimitError {
         max: u32,
     },
     /// A compressed message with too many blocks that are marked as the last one: each costs a peer two bytes and us
-    /// a microsecond. 64 are allowed, and one more for each 64 bytes of the message.
+    /// some microseconds. 16 are allowed, and one more for each KiB of the message.
     FinalBlocks {
         /// How many were allowed there.
         max: u64,

@@ -173,9 +173,9 @@ fn d12_final_blocks_have_a_limit() {
         ];
         compressed(TEXT, &deflated.concat())
     };
-    assert_eq!(seen_by_servers(&Config::default(), &message(64)), [text("Hello")]);
-    let error = LimitError::FinalBlocks { max: 64 };
-    assert_eq!(seen_by_servers(&Config::default(), &message(65)), [failed(error)]);
+    assert_eq!(seen_by_servers(&Config::default(), &message(16)), [text("Hello")]);
+    let error = LimitError::FinalBlocks { max: 16 };
+    assert_eq!(seen_by_servers(&Config::default(), &message(17)), [failed(error)]);
     assert_eq!(Error::from(error).close_code(), Some(CloseCode::POLICY_VIOLATION));
     assert_eq!(seen_by_servers(&Config::default(), &message(500_000)), [failed(error)]);
 }
@@ -699,4 +699,25 @@ fn what_is_for_many_is_compressed_once_per_kind() {
     // So does who comes while compression is off.
     let off = Framed::new(MessageRef::Text(&message));
     assert_eq!(off.of_kind(&shared, &pool, |it| it), &off);
+}
+
+/// One final block for each KiB is more than any fragment needs; who has a thousand of them in a large message is served.
+#[test]
+fn d12_final_blocks_may_grow_with_the_message() {
+    let last = {
+        let mut out = Vec::with_capacity(5000);
+        let mut codec = flate2::Compress::new(flate2::Compression::fast(), false);
+        codec
+            .compress_vec(json(2000, 4).as_bytes(), &mut out, flate2::FlushCompress::Finish)
+            .expect("it compresses");
+        out
+    };
+    let count = 300;
+    let deflated = [last.repeat(count), vec![0]].concat();
+    let expected = json(2000, 4).repeat(count);
+    assert_eq!(seen_by_servers(&Config::default(), &compressed(TEXT, &deflated)), [text(&expected)]);
+    assert_eq!(
+        seen_by_servers(&Config::default(), &fragmented(TEXT, &deflated, last.len())),
+        [text(&expected)]
+    );
 }

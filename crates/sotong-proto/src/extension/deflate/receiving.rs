@@ -25,10 +25,10 @@ const RATIO_FREE_BYTES: u64 = 16 * 1024;
 const RATIO_STEP_BYTES: u64 = 4 * 1024;
 /// How many blocks with the mark BFINAL a message may have, and one more for each so many bytes of it.
 ///
-/// After such a block the window has to be built anew, which takes a microsecond and costs a peer two bytes. Who uses
-/// them to flush (RFC 7692, section 7.2.3.4) has one for each fragment.
-const FINAL_BLOCKS_FREE: u64 = 64;
-const FINAL_BLOCK_BYTES: u64 = 64;
+/// After such a block the window has to be built anew, which takes some microseconds and costs a peer two bytes. Who
+/// uses them to flush (RFC 7692, section 7.2.3.4) has one for each fragment.
+const FINAL_BLOCKS_FREE: u64 = 16;
+const FINAL_BLOCK_BYTES: u64 = 1024;
 /// Ends a stream that stands between two blocks, at the start of a byte, and does so nowhere else: an empty block
 /// without compression, marked as the last.
 const END: [u8; 5] = [0x01, 0x00, 0x00, 0xff, 0xff];
@@ -125,13 +125,12 @@ impl Receiving {
     /// Begins a stream that may refer to the window and what the message has inflated to so far.
     fn begin(&self, inflation: &mut Inflation, so_far: &[u8]) -> Result<(), Error> {
         let Some(inflater) = &mut inflation.inflater else { return Ok(()) };
-        let begun = if so_far.is_empty() {
-            inflater.begin(self.window.as_bytes())
-        } else {
-            let from_window = WindowBits::MAX.bytes().saturating_sub(so_far.len());
-            let window = self.window.as_bytes();
-            let window = &window[window.len().saturating_sub(from_window)..];
-            inflater.begin(&[window, so_far].concat())
+        let window = self.window.as_bytes();
+        let from_window = window.len().min(WindowBits::MAX.bytes().saturating_sub(so_far.len()));
+        let begun = match (so_far.len(), from_window) {
+            (0, _) => inflater.begin(window),
+            (_, 0) => inflater.begin(so_far),
+            _ => inflater.begin(&[&window[window.len() - from_window..], so_far].concat()),
         };
         if begun { Ok(()) } else { Err(ProtocolError::DeflateStream.into()) }
     }
