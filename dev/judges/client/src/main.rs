@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!   main.rs ── autobahn.rs   echoes to Autobahn's fuzzing server, which judges
-//!       └───── table.rs      plays the table of cases against an echo server, and judges itself
+//!       ├───── table.rs      plays the table of cases against an echo server, and judges itself
+//!       └───── traffic.rs    plays random messages by a seed against an echo server, and judges itself
 //!                └── link.rs one connection, in pull or event form
 //! ```
 
 mod autobahn;
 mod link;
 mod table;
+mod traffic;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -16,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sotong::tls::ClientTls;
-use sotong::{Client, Config};
+use sotong::{Client, Compression, Config, WindowBits};
 
 /// The largest messages of the Autobahn test suite have 16 MiB.
 const MESSAGE_BYTES_MAX: u64 = 64 << 20;
@@ -41,6 +43,13 @@ enum Command {
         #[command(flatten)]
         play: table::Play,
     },
+    /// Play random messages by a seed against an echo server
+    Traffic {
+        #[command(flatten)]
+        peer: Peer,
+        #[command(flatten)]
+        play: traffic::Play,
+    },
 }
 
 /// Whom to connect to, and how.
@@ -54,9 +63,26 @@ struct Peer {
     /// A file with the certificate of the authority to trust, and no other
     #[arg(long)]
     ca: Option<PathBuf>,
+    /// Offer permessage-deflate, and compress every message
+    #[arg(long, value_enum)]
+    compress: Option<Compress>,
+    /// The largest window, 8 to 15
+    #[arg(long, requires = "compress", value_parser = window_bits)]
+    compress_window_bits: Option<WindowBits>,
     /// The sub-protocol to offer
     #[arg(long)]
     protocol: Option<String>,
+}
+
+/// The two modes of compression.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Compress {
+    Shared,
+    Windowed,
+}
+
+fn window_bits(typed: &str) -> Result<WindowBits, String> {
+    typed.parse().ok().and_then(WindowBits::new).ok_or_else(|| "a number from 8 to 15 is wanted".to_string())
 }
 
 /// The two forms of the library.
@@ -71,7 +97,18 @@ impl Peer {
         let largest = usize::try_from(MESSAGE_BYTES_MAX).unwrap_or(usize::MAX);
         let config = Config::default()
             .with_message_bytes_max(MESSAGE_BYTES_MAX)
-            .with_outbox_bytes_max(largest.saturating_add(SPARE_BYTES));
+            .with_outbox_bytes_max(largest.saturating_add(SPARE_BYTES))
+            .with_compression(self.compress.map(|mode| {
+                let compression = match mode {
+                    Compress::Shared => Compression::shared(),
+                    Compress::Windowed => Compression::windowed(),
+                };
+                let compression = compression.with_threshold_bytes(0);
+                match self.compress_window_bits {
+                    Some(bits) => compression.with_window_bits(bits),
+                    None => compression,
+                }
+            }));
         let mut client = Client::new().with_config(config);
         if let Some(ca) = &self.ca {
             client = client.with_tls(ClientTls::new().without_platform_roots().with_roots_file(ca)?);
@@ -87,6 +124,7 @@ impl Peer {
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     match Typed::parse().command {
         Command::Autobahn(peer) => autobahn::play(&peer.client()?, &peer.url, peer.style).await,
+        Command::Traffic { peer, play } => play.run(&peer.client()?, &peer.url, peer.style).await,
         Command::Table { peer, play } => play.run(&peer.client()?, &peer.url, peer.style).await,
     }
 }
