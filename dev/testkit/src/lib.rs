@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | [`cuts`] | says whether the guide's snippets are what the files have that tests run |
+//! | [`faults`] | a TCP proxy that resets, stalls, halves, slows and alters connections by a seed; for tests of the crates |
 //! | [`layers`] | reads the table in `ARCHITECTURE.md` and says who imports what it may not |
 //! | [`tidiness`] | file lengths, left-overs, reasons of dependencies, machine paths, README commands |
 //! | [`rust`] | finds the paths that a Rust file names |
@@ -12,6 +13,7 @@
 //! Each check is a function from texts to complaints, so that a test can hand it a bad example and see it complain.
 
 pub mod cuts;
+pub mod faults;
 pub mod layers;
 pub mod manifest;
 pub mod rust;
