@@ -167,6 +167,7 @@
 //! | --- | --- |
 //! | serve | [`Server`], [`Serve`], [`Handle`], [`Stats`] |
 //! | connect | [`connect`], [`Client`], [`ConnectTimeouts`], [`ConnectError`] |
+//! | stay connected | [`reconnect::Reconnect`] |
 //! | speak TLS | `Client::with_tls`, `Server::with_tls`, the module `tls` |
 //! | receive and send in a loop | [`WebSocket`] |
 //! | be called | [`Events`] |
@@ -201,6 +202,7 @@ mod handler;
 mod live;
 mod outgoing;
 mod peer;
+pub mod reconnect;
 mod sender;
 mod server;
 mod socket;

@@ -1,0 +1,182 @@
+//! Reconnecting clients under a virtual clock, over memory: when they try, when they give up, what their hooks see.
+
+mod support;
+
+use std::future::IntoFuture;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sotong::reconnect::{Backoff, End, Ending, Overflow, QueueLimits, Reconnect, State, Unconfirmed};
+use sotong::{Carrier, CloseCode, Error, Handle, Server, TrySendError, WebSocket};
+use support::soon;
+use tokio::time::Instant;
+
+/// A server without an address, and the way to it.
+fn serve<F>(handler: impl Fn(WebSocket, u32) -> F + Send + Sync + 'static) -> Handle
+where
+    F: Future<Output = Result<(), Error>> + Send + 'static,
+{
+    let count = AtomicU32::new(0);
+    let serve = Server::detached()
+        .serve(move |socket: WebSocket| handler(socket, count.fetch_add(1, Ordering::Relaxed) + 1));
+    let handle = serve.handle();
+    tokio::spawn(serve.into_future());
+    handle
+}
+
+/// Settings that reach that server through memory.
+fn through(handle: Handle) -> Reconnect {
+    Reconnect::new("ws://localhost/").with_refresh(move |next| {
+        let (near, far) = tokio::io::duplex(4096);
+        let accepted = handle.accept(Carrier::new(far), Vec::new());
+        async move {
+            accepted?;
+            Ok(next.target.with_carrier(Carrier::new(near)))
+        }
+    })
+}
+
+type States = Arc<Mutex<Vec<State>>>;
+
+fn watched(settings: Reconnect) -> (Reconnect, States) {
+    let states = States::default();
+    let theirs = states.clone();
+    (settings.with_on_state(move |state| theirs.lock().expect("no panic").push(state.clone())), states)
+}
+
+#[tokio::test(start_paused = true)]
+async fn recv_goes_on_across_connections_and_each_change_is_told() {
+    let handle = serve(async |mut socket, number| {
+        socket.send(format!("from {number}")).await?;
+        let code = if number < 3 { CloseCode::SERVICE_RESTART } else { CloseCode::NORMAL };
+        socket.close(code, "").await;
+        Ok(())
+    });
+    let (settings, states) = watched(through(handle));
+    let mut socket = settings.connect();
+    let mut came = Vec::new();
+    while let Some(message) = soon(socket.recv()).await.expect("1000 is a regular end") {
+        came.push(message.as_text().expect("text").to_owned());
+    }
+    assert_eq!(came, ["from 1", "from 2", "from 3"]);
+    assert_eq!(socket.recv().await.expect("told once"), None);
+    let names: Vec<&str> = states
+        .lock()
+        .expect("no panic")
+        .iter()
+        .map(|state| match state {
+            State::Connecting { .. } => "connecting",
+            State::Open { .. } => "open",
+            State::Waiting { delay, because: Ending::Lost { closed, .. }, .. } => {
+                assert!(*delay < Duration::from_secs(10), "the second bound");
+                assert_eq!(closed.code(), 1012);
+                "waiting"
+            }
+            State::Ended(End::Final(_)) => "ended",
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let once = ["connecting", "open", "waiting"];
+    assert_eq!(names, [&once[..], &once[..], &["connecting", "open", "ended"][..]].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_ends_it_and_what_waited_is_counted() {
+    let tries = Arc::new(AtomicU32::new(0));
+    let seen = tries.clone();
+    let mut socket = Reconnect::new("ws://localhost/")
+        .with_refresh(move |next| {
+            assert_eq!(next.number, seen.fetch_add(1, Ordering::Relaxed));
+            assert_eq!(next.last.is_none(), next.number == 0);
+            async { Err("no token".into()) }
+        })
+        .with_backoff(Backoff::default().with_tries_max(Some(3)))
+        .connect();
+    socket.try_send("never").expect("there is room");
+    let began = Instant::now();
+    let end = soon(socket.recv()).await.expect_err("it gives up");
+    assert!(matches!(&end, End::Exhausted { last: Ending::Refresh(_) }), "{end}");
+    assert_eq!(tries.load(Ordering::Relaxed), 4, "the first, and three more");
+    assert!(began.elapsed() <= Duration::from_secs(5 + 10 + 20), "full jitter");
+    let counters = socket.counters();
+    assert_eq!((counters.accepted, counters.unsent, counters.waiting), (1, 1, 0));
+    assert!(matches!(socket.try_send("late"), Err(TrySendError::Closed(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_hangs_is_a_failed_try() {
+    let mut socket = Reconnect::new("ws://localhost/")
+        .with_refresh(|_| std::future::pending())
+        .with_backoff(Backoff::default().with_tries_max(Some(0)))
+        .connect();
+    let end = soon(socket.recv()).await.expect_err("it gives up");
+    assert!(end.to_string().contains("refresh_timeout = 30s"), "{end}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_that_is_final_ends_it() {
+    let handle = serve(async |socket: WebSocket, _| {
+        socket.close(CloseCode::new(3500).expect("an application's"), "invalid token").await;
+        Ok(())
+    });
+    let mut socket = through(handle).connect();
+    let end = soon(socket.recv()).await.expect_err("it is not regular");
+    assert!(matches!(&end, End::Final(Ending::Lost { closed, .. }) if closed.code() == 3500), "{end}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_accepted_before_there_is_a_connection_goes_out_in_order() {
+    let handle = serve(async |mut socket: WebSocket, _| {
+        while let Some(message) = socket.recv().await? {
+            socket.send(message).await?;
+        }
+        Ok(())
+    });
+    let mut socket = through(handle).with_unconfirmed(Unconfirmed::Resend).connect();
+    for number in 0..100 {
+        socket.send(number.to_string()).await.expect("there is room");
+    }
+    for number in 0..100 {
+        let message = soon(socket.recv()).await.expect("it is open").expect("it is open");
+        assert_eq!(message.as_text(), Some(&*number.to_string()));
+    }
+    soon(socket.sender().settled()).await;
+    let (end, counters) = soon(socket.close(CloseCode::NORMAL, "")).await;
+    assert!(matches!(end, End::Closed(Some(closed)) if closed.clean), "a closing handshake");
+    assert_eq!((counters.confirmed, counters.may_be_lost, counters.received), (100, 0, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_send_that_is_dropped_was_not_accepted() {
+    let settings = Reconnect::new("ws://localhost/").with_refresh(|_| std::future::pending());
+    let socket = settings.clone().with_queue(QueueLimits::default().with_messages_max(1)).connect();
+    socket.send("one").await.expect("there is room");
+    let waited = tokio::time::timeout(Duration::from_secs(1), socket.send("two")).await;
+    assert!(waited.is_err(), "it waits for room");
+    assert_eq!(socket.counters().accepted, 1);
+    assert!(matches!(socket.try_send("three"), Err(TrySendError::Full(_))));
+    // Closing wakes who waits for room.
+    let sender = socket.sender();
+    let waits = tokio::spawn(async move { sender.send("four").await });
+    tokio::task::yield_now().await;
+    let (end, counters) = soon(socket.close(CloseCode::NORMAL, "")).await;
+    assert!(matches!(end, End::Closed(None)), "there was no connection: {end}");
+    assert_eq!((counters.accepted, counters.unsent), (1, 1));
+    assert!(matches!(soon(waits).await.expect("no panic"), Err(TrySendError::Closed(_))));
+
+    let newest = QueueLimits::default().with_messages_max(1);
+    let socket = settings.with_queue(newest).with_overflow(Overflow::DropOldest).connect();
+    for text in ["one", "two"] {
+        socket.try_send(text).expect("the oldest makes room");
+    }
+    assert_eq!((socket.counters().waiting, socket.counters().dropped), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_panics_is_told_to_who_waits() {
+    let mut socket =
+        Reconnect::new("ws://localhost/").with_refresh(|_| async { panic!("a bug of the hook's") }).connect();
+    let end = soon(socket.recv()).await.expect_err("it is over");
+    assert!(matches!(end, End::Aborted), "{end}");
+}
