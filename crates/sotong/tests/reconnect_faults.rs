@@ -126,7 +126,7 @@ async fn play(seed: u64, faults: u64, unconfirmed: Unconfirmed) -> (Vec<u64>, Co
 
 async fn all(unconfirmed: Unconfirmed, check: fn(&[u64], &Counters, u64)) {
     let seed = number("SOTONG_SEED", 20_261_126);
-    let faults = number("SOTONG_FAULTS", 1200);
+    let faults = number("SOTONG_FAULTS", 800);
     let mut total = [0; 5];
     let mut clients = tokio::task::JoinSet::new();
     for index in 0..CLIENTS {
@@ -140,7 +140,7 @@ async fn all(unconfirmed: Unconfirmed, check: fn(&[u64], &Counters, u64)) {
             played.unwrap_or_else(|error| panic!("SOTONG_SEED={seed} SOTONG_FAULTS={faults}: {error}"));
         let Counters { accepted, waiting, sent: unknown, confirmed, may_be_lost, unsent, dropped, .. } =
             counters;
-        println!("SOTONG_SEED={seed} SOTONG_FAULTS={faults}: {struck:?} {counters:?}");
+        eprintln!("SOTONG_SEED={seed} SOTONG_FAULTS={faults}: {struck:?} {counters:?}");
         assert_eq!(accepted, confirmed + may_be_lost + unsent, "each is counted once");
         assert_eq!((waiting, unknown, dropped), (0, 0, 0), "it is over");
         check(&got, &counters, sent);

@@ -47,7 +47,7 @@ fn watched(settings: Reconnect) -> (Reconnect, States) {
 
 #[tokio::test(start_paused = true)]
 async fn recv_goes_on_across_connections_and_each_change_is_told() {
-    let handle = serve(async |mut socket, number| {
+    let handle = serve(async |socket: WebSocket, number| {
         socket.send(format!("from {number}")).await?;
         let code = if number < 3 { CloseCode::SERVICE_RESTART } else { CloseCode::NORMAL };
         socket.close(code, "").await;

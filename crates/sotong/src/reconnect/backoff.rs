@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_delay_is_anywhere_between_zero_and_the_bound() {
-        let mut first = || Outage::new(Backoff::default()).lost(SECOND, None, 0);
+        let first = || Outage::new(Backoff::default()).lost(SECOND, None, 0);
         assert_eq!(first(), Some((1, Duration::ZERO)));
         let delay = |random| Outage::new(Backoff::default()).lost(SECOND, None, random).expect("a budget").1;
         assert_eq!(delay(1 << 63), Duration::from_millis(2500));
