@@ -73,8 +73,9 @@ impl<E: Events> Sink for EventSink<E> {
     }
 
     #[inline]
-    fn message(&mut self, socket: &Sender, message: MessageRef<'_>) {
+    fn message(&mut self, socket: &Sender, message: MessageRef<'_>) -> bool {
         self.0.message(socket, message);
+        true
     }
 
     fn error(&mut self, socket: &Sender, error: &Error) {

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sotong::{Config, Error, Events, MessageRef, PeerError, Sender, Timeout, TrySendError, WebSocket};
@@ -219,4 +220,58 @@ async fn a_message_above_the_limit_ends_with_1009_before_its_payload_comes() {
     peer.raw(&frame(BINARY, true, &[0; 1001])[..8]).await;
     let (code, reason) = peer.expect_close().await;
     assert_eq!((code, reason.as_str()), (1009, "message of 1001 bytes exceeds message_bytes_max = 1000"));
+}
+
+/// Takes what waits for the reader, without letting the driver have a turn.
+fn take_waiting(socket: &mut WebSocket, context: &mut Context<'_>) -> Vec<u8> {
+    let mut taken = Vec::new();
+    while let Poll::Ready(message) = socket.poll_recv(context) {
+        let message = message.expect("the connection is well").expect("it is open");
+        taken.extend_from_slice(message.as_bytes());
+    }
+    taken
+}
+
+#[tokio::test]
+async fn an_inbox_of_the_smallest_messages_takes_no_more_than_its_limit_and_loses_none() {
+    // More bytes than the kernel keeps for the two of them.
+    const COUNT: usize = 2_000_000;
+    const LIMIT: usize = 64 * 1024;
+    let config = Config::default().with_inbox_bytes_max(LIMIT);
+    let (start, started) = tokio::sync::watch::channel(false);
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let server = support::pull(config, move |mut socket: WebSocket| {
+        let (mut started, tell) = (started.clone(), tell.clone());
+        async move {
+            started.wait_for(|started| *started).await.expect("the test goes on");
+            let waited =
+                std::future::poll_fn(|context| Poll::Ready(take_waiting(&mut socket, context))).await;
+            let mut all = waited.clone();
+            while all.len() < COUNT {
+                let message = socket.recv().await?.expect("there is more");
+                all.extend_from_slice(message.as_bytes());
+            }
+            tell.send((waited.len(), all)).expect("the test takes it");
+            Ok(())
+        }
+    })
+    .await;
+    let mut peer = server.connect().await;
+    let flood: Vec<u8> = (0..COUNT).flat_map(|number| frame(BINARY, true, &[number as u8])).collect();
+    let mut sent = 0;
+    // Until nothing is taken any more: the kernel's buffers and the inbox are full.
+    while tokio::time::timeout(Duration::from_millis(250), peer.stream.writable()).await.is_ok()
+        && sent < flood.len()
+    {
+        if let Ok(count) = peer.stream.try_write(&flood[sent..]) {
+            sent += count;
+        }
+    }
+    start.send(true).expect("the handler waits");
+    tokio::io::AsyncWriteExt::write_all(&mut peer.stream, &flood[sent..]).await.expect("it reads again");
+    let (waited, all) = soon(told.recv()).await.expect("all has come");
+    // One message past the limit: the one that reached it.
+    let most = LIMIT / (size_of::<sotong::Message>() + 1) + 1;
+    assert!(waited > 0 && waited <= most, "{waited} messages waited, {most} are allowed");
+    assert!(all.iter().enumerate().all(|(number, byte)| *byte == number as u8), "in order, none lost");
 }

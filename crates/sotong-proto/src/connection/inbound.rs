@@ -184,6 +184,14 @@ impl<'a> Received<'a> {
         }
     }
 
+    /// Takes no more events; what is left of the bytes, as they came. Hand them over again, before those that come next.
+    ///
+    /// For a driver whose application has no room for more messages.
+    pub fn stop(self) -> &'a [u8] {
+        self.connection.forget_delivered();
+        &self.bytes[self.position..]
+    }
+
     /// The events that are not a whole message in one piece.
     fn rare(&mut self, found: Found, replies: &mut impl Replies) -> Option<Event<'_>> {
         let (opcode, kept, payload) = match found {

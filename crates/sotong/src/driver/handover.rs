@@ -85,9 +85,10 @@ struct Echo {
 impl Sink for Echo {
     fn open(&mut self, _socket: &Sender) {}
 
-    fn message(&mut self, socket: &Sender, message: MessageRef<'_>) {
+    fn message(&mut self, socket: &Sender, message: MessageRef<'_>) -> bool {
         // A full outbox and a closed one are part of the model: what was not accepted is not missed.
         let _ = socket.try_send(message);
+        true
     }
 
     fn error(&mut self, _socket: &Sender, _error: &Error) {}

@@ -16,8 +16,8 @@ use crate::error::Error;
 use crate::sender::Sender;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a message costs besides its payload: its place in the queue.
-const MESSAGE_BYTES: usize = size_of::<Message>();
+/// What a message costs besides its payload: its place in the queue, and what an allocator adds to the smallest block.
+const MESSAGE_BYTES: usize = size_of::<Message>() + 32;
 /// A spare queue with room for more messages than this is not kept.
 const SPARE_ROOM: usize = 4096;
 
@@ -124,11 +124,14 @@ pub(crate) struct InboxSink {
     inbox: Arc<Inbox>,
     /// What waited after the last hand-over; the reader may have taken it since.
     waiting_bytes: usize,
+    /// What stands behind the message that filled the inbox, as it came from the network. Small messages cost many times
+    /// their bytes there, so one read may bring more of them than there is room for.
+    unread: Option<Box<Vec<u8>>>,
 }
 
 impl InboxSink {
     pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
-        InboxSink { inbox, waiting_bytes: 0 }
+        InboxSink { inbox, waiting_bytes: 0, unread: None }
     }
 }
 
@@ -136,11 +139,22 @@ impl Sink for InboxSink {
     fn open(&mut self, _socket: &Sender) {}
 
     #[inline]
-    fn message(&mut self, _socket: &Sender, message: MessageRef<'_>) {
+    fn message(&mut self, _socket: &Sender, message: MessageRef<'_>) -> bool {
         GATHERED.with_borrow_mut(|(gathered, bytes)| {
             *bytes += message.as_bytes().len() + MESSAGE_BYTES;
             gathered.push_back(message.to_message());
-        });
+            self.waiting_bytes.saturating_add(*bytes) < self.inbox.bytes_max
+        })
+    }
+
+    fn keep_unread(&mut self, unread: &[u8]) {
+        if !unread.is_empty() {
+            self.unread = Some(Box::new(unread.to_vec()));
+        }
+    }
+
+    fn take_unread(&mut self) -> Option<Vec<u8>> {
+        self.unread.take().map(|unread| *unread)
     }
 
     fn turn_ended(&mut self) {
@@ -175,7 +189,8 @@ impl Sink for InboxSink {
 
     fn held_bytes(&self) -> usize {
         // Nothing waits after the last hand-over: nothing waits now.
-        if self.waiting_bytes == 0 { 0 } else { self.inbox.lock().bytes }
+        let waiting = if self.waiting_bytes == 0 { 0 } else { self.inbox.lock().bytes };
+        waiting + self.unread.as_ref().map_or(0, |unread| unread.len())
     }
 
     fn room(&mut self, driver: &Waker) -> usize {

@@ -60,9 +60,18 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 /// Where a connection's events go.
 pub(crate) trait Sink: Send + 'static {
     fn open(&mut self, socket: &Sender);
-    fn message(&mut self, socket: &Sender, message: MessageRef<'_>);
+    /// Whether it has room for another one.
+    fn message(&mut self, socket: &Sender, message: MessageRef<'_>) -> bool;
     /// The messages of one read are through.
     fn turn_ended(&mut self) {}
+    /// Keeps the bytes that stand behind the message for which there was no room any more.
+    fn keep_unread(&mut self, unread: &[u8]) {
+        let _ = unread;
+    }
+    /// What was kept, once there is room again.
+    fn take_unread(&mut self) -> Option<Vec<u8>> {
+        None
+    }
     /// Whether the application has had its chance to answer every message.
     fn is_through(&self) -> bool {
         true
@@ -382,7 +391,7 @@ impl<S: Sink> Driver<S> {
         room.min(SCRATCH_BYTES).min(answerable.max(1))
     }
 
-    /// Reads once and hands on what came.
+    /// Reads once and hands on what came; or what had come, and found no room.
     fn read(
         &mut self,
         corked: &Corked<'_>,
@@ -390,6 +399,10 @@ impl<S: Sink> Driver<S> {
         room: usize,
         now: Time,
     ) -> Poll<io::Result<usize>> {
+        if let Some(mut unread) = self.sink.as_mut().and_then(Sink::take_unread) {
+            self.hand_on(&mut unread, now);
+            return Poll::Ready(Ok(unread.len()));
+        }
         corked.with_scratch(|scratch| {
             let count = ready!(self.transport.poll_read(context, &mut scratch[..room]))?;
             self.hand_on(&mut scratch[..count], now);
@@ -408,12 +421,13 @@ impl<S: Sink> Driver<S> {
         let mut received = connection.receive(bytes, now);
         let mut panicked = false;
         let mut answers = Answers::new(socket.shared(), now);
+        let mut is_full = false;
         let mut read_all = AssertUnwindSafe(|sink: &mut Option<S>| {
-            while let Some(event) = received.next(&mut answers) {
+            while !is_full && let Some(event) = received.next(&mut answers) {
                 match (event, &mut *sink) {
                     (Event::Message(message), Some(sink)) => {
                         tally.count(message.as_bytes().len());
-                        sink.message(socket, message);
+                        is_full = !sink.message(socket, message);
                     }
                     (Event::Pong(payload), _) if !payload.is_empty() => socket.shared().pong(payload),
                     (Event::Failed(error), Some(sink)) => sink.error(socket, &error.into()),
@@ -427,6 +441,9 @@ impl<S: Sink> Driver<S> {
         while catch_unwind(AssertUnwindSafe(|| read_all(sink))).is_err() {
             drop_quietly(sink);
             panicked = true;
+        }
+        if let (true, Some(sink)) = (is_full, sink) {
+            sink.keep_unread(received.stop());
         }
         answers.end();
         if counts::IS_ON {
