@@ -53,3 +53,16 @@ async fn the_pull_form() {
 async fn the_event_form() {
     check("client_events").await;
 }
+
+#[tokio::test]
+async fn the_one_that_reconnects() {
+    let server = support::pull_echo(Config::default()).await;
+    let url = format!("ws://{}/", server.address);
+    let output = tokio::task::spawn_blocking(move || run("reconnect", &url)).await.expect("no panic");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[..3], ["connecting", "connection 1 is open", "text \"message 1\""], "{text}");
+    assert_eq!(lines.last(), Some(&"3 confirmed, 0 may be lost"), "{text}");
+    server.stop().await;
+}
