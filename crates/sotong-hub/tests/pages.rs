@@ -124,6 +124,8 @@ fn the_end_point_says_what_it_speaks() {
     let answer = get(&program, "/ws");
     assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
     assert_eq!(header(&answer, "upgrade"), Some("websocket"));
+    assert_eq!(header(&answer, "connection"), Some("upgrade, close"));
+    assert_eq!(header(&answer, "sec-websocket-version"), Some("13"));
 }
 
 /// A proxy that pools connections must never find one that hyper keeps: its next request on it could be for a

@@ -115,7 +115,11 @@ fn decide<B>(request: &Request<B>) -> Response<Full<Bytes>> {
             StatusCode::UPGRADE_REQUIRED,
             "this address speaks WebSocket: open it with new WebSocket(url), or see the page at /",
         );
-        response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        let headers = response.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        // `Upgrade` is for this hop alone (RFC 9110, section 7.8), and the version is told where 426 is (RFC 6455, section 4.4).
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade, close"));
+        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return response;
     }
     let Some(file) = site::find(request.uri().path()) else {

@@ -126,7 +126,7 @@ pub(crate) struct InboxSink {
     waiting_bytes: usize,
     /// What stands behind the message that filled the inbox, as it came from the network. Small messages cost many times
     /// their bytes there, so one read may bring more of them than there is room for.
-    unread: Option<Box<Vec<u8>>>,
+    unread: Option<Box<[u8]>>,
 }
 
 impl InboxSink {
@@ -149,12 +149,12 @@ impl Sink for InboxSink {
 
     fn keep_unread(&mut self, unread: &[u8]) {
         if !unread.is_empty() {
-            self.unread = Some(Box::new(unread.to_vec()));
+            self.unread = Some(unread.into());
         }
     }
 
     fn take_unread(&mut self) -> Option<Vec<u8>> {
-        self.unread.take().map(|unread| *unread)
+        self.unread.take().map(Vec::from)
     }
 
     fn turn_ended(&mut self) {

@@ -25,6 +25,9 @@ const GAP_BYTES: usize = RECORD_BYTES;
 /// A reader with less room than this behind the gap gets its plaintext from a buffer of ours.
 const READ_BYTES_MIN: usize = RECORD_BYTES + 512;
 
+/// How often the rest of a stream is read before others have their turn.
+const READS_PER_POLL: usize = 4;
+
 /// TLS over the stream `S`.
 pub(crate) struct TlsStream<S> {
     stream: S,
@@ -175,15 +178,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         Poll::Ready(Ok(filled))
     }
 
-    /// Reads to the end of the stream, without looking at it.
+    /// Reads to the end of the stream, without looking at it; some at a time, so that others have their turn.
     fn poll_end(&mut self, context: &mut Context<'_>, area: &mut [u8]) -> Poll<io::Result<()>> {
-        loop {
+        for _ in 0..READS_PER_POLL {
             let mut read = ReadBuf::new(area);
             ready!(Pin::new(&mut self.stream).poll_read(context, &mut read))?;
             if read.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Hands out plaintext that waits; whether there was any.
