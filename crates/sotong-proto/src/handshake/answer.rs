@@ -62,7 +62,7 @@ impl Answer {
     }
 }
 
-fn malformed(error: httparse::Error) -> ResponseError {
+pub(super) fn malformed(error: httparse::Error) -> ResponseError {
     let problem = match error {
         httparse::Error::HeaderName => "a header name that is not a token",
         httparse::Error::HeaderValue => "a header value with a control character",

@@ -14,7 +14,7 @@ use crate::extension::deflate::Offered;
 use crate::{Config, Deflate, Time};
 
 /// How many responses of status 1xx are skipped before the final one. Servers send one (100, 103) or two.
-const INTERIM_RESPONSES_MAX: usize = 8;
+pub(super) const INTERIM_RESPONSES_MAX: usize = 8;
 
 /// A connection that has asked, or is about to, and waits for the answer.
 ///

@@ -61,6 +61,8 @@
 //!                                            └──▶ Failed       what the server did wrong  (response_error.rs)
 //!   head.rs, fields.rs, header.rs, key.rs, extensions.rs as above; answer.rs has the rules of section 4.1
 //! ```
+//!
+//! Behind an HTTP proxy a [`TunnelHandshake`] comes first (tunnel.rs): it asks for a way to the server.
 
 mod answer;
 mod authority;
@@ -82,6 +84,7 @@ mod response;
 mod response_error;
 mod server;
 mod target;
+mod tunnel;
 
 pub use client::{ClientHandshake, ClientProgress};
 pub use client_request::{ClientRequest, RequestError};
@@ -93,3 +96,4 @@ pub use request::Request;
 pub use response::{RefusedResponse, Response};
 pub use response_error::ResponseError;
 pub use server::{Accept, AcceptError, Accepted, Offer, Progress, ServerHandshake};
+pub use tunnel::{TunnelHandshake, TunnelProgress};
