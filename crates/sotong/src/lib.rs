@@ -176,6 +176,7 @@
 //! | set limits and deadlines | [`Config`], [`Rate`], [`Server`], [`Sender::raise_limits`] |
 //! | carry WebSockets over something else than TCP | [`Server::bind_unix`], [`Handle::accept`], [`Carrier`], [`memory`] |
 //! | live inside axum or hyper | the modules `axum` and `upgrade`, with the feature of that name |
+//! | connect through a proxy | [`Client::with_proxy`], [`Client::without_proxy`], [`Proxy`] |
 //! | stand behind a proxy | [`Server::with_trusted_proxies`], [`ForwardedHeader`], [`ProxyProtocol`], [`ProxyError`] |
 //! | see, accept and refuse requests | [`Request`], [`Accept`], [`Refusal`], [`handshake`] |
 //! | know how it ended | [`Closed`], [`Error`] |
@@ -220,7 +221,10 @@ pub mod upgrade;
 pub use upgrade::axum;
 
 pub use carrier::{Carrier, memory};
-pub use client::{Client, ConnectDeadline, ConnectError, ConnectStep, ConnectTimeouts, UrlError, connect};
+pub use client::{
+    Client, ConnectDeadline, ConnectError, ConnectStep, ConnectTimeouts, CredentialsError, Proxy,
+    ProxyUrlError, TunnelError, UrlError, connect,
+};
 pub use error::{Error, SendError, TrySendError};
 pub use events::Events;
 pub use handler::Outcome;

@@ -309,7 +309,7 @@ async fn a_server_that_stops_mid_head_meets_a_deadline() {
         let connecting = tokio::spawn(Client::new().with_timeouts(timeouts).connect(&server.url()));
         let mut served = server.request().await.say(said).await;
         let error = soon(connecting).await.expect("no panic").expect_err("the answer is not complete");
-        let ConnectError::Timeout { host, step, deadline } = &error else { panic!("{error:?}") };
+        let ConnectError::Timeout { host, step, deadline, .. } = &error else { panic!("{error:?}") };
         assert_eq!((host, *step), (&server.address.to_string(), ConnectStep::Handshake));
         assert_eq!(*deadline, ConnectDeadline::Step(patience));
         assert_eq!(

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::sleep;
+use url::Host;
 
-use super::endpoint::Endpoint;
+use super::endpoint;
 use super::error::ConnectError;
 use super::gate::{self, Pass};
 use super::timeouts::{ConnectStep, Deadlines};
@@ -35,27 +36,33 @@ pub(super) enum Simultaneous {
     Allow,
 }
 
+/// Where to dial.
+pub(super) struct Destination<'a> {
+    pub(super) host: &'a Host<String>,
+    pub(super) port: u16,
+    /// Both, for errors.
+    pub(super) place: String,
+}
+
 /// Connects to the first address of the host that answers.
 ///
 /// Dropped before it is ready, sockets are closed and passes are given back. A name that is being resolved keeps a thread
 /// of the runtime's blocking pool busy until the system's resolver gives up: nothing can call it back.
 pub(super) async fn dial(
-    endpoint: &Endpoint,
+    destination: &Destination<'_>,
     deadlines: &Deadlines,
     simultaneous: Simultaneous,
 ) -> Result<Dialled, ConnectError> {
-    let place = endpoint.place();
-    let addresses = match endpoint.address() {
-        Some(address) => vec![SocketAddr::new(address, endpoint.port)],
+    let Destination { host, port, place } = destination;
+    let addresses = match endpoint::address(host) {
+        Some(address) => vec![SocketAddr::new(address, *port)],
         None => {
             let due = deadlines.step(ConnectStep::Resolve);
-            let resolved = due.bound(&place, resolve(&endpoint.host.to_string(), endpoint.port)).await?;
-            alternate(
-                resolved.map_err(|error| ConnectError::Resolve { host: endpoint.host.to_string(), error })?,
-            )
+            let resolved = due.bound(place, resolve(&host.to_string(), *port)).await?;
+            alternate(resolved.map_err(|error| ConnectError::Resolve { host: host.to_string(), error })?)
         }
     };
-    race(&place, addresses, deadlines, simultaneous).await
+    race(place, addresses, deadlines, simultaneous).await
 }
 
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -146,7 +153,8 @@ async fn race(
                 Simultaneous::Allow => None,
                 Simultaneous::Wait => {
                     let due = tcp.unwrap_or_else(|| deadlines.step(ConnectStep::Gate));
-                    match due.bound(host, race.until_pass(address.ip())).await? {
+                    let waited = due.bound(host, race.until_pass(address.ip())).await;
+                    match waited.map_err(|error| race.tell(error))? {
                         Ended::Pass(pass) => Some(pass),
                         Ended::Won(dialled) => return Ok(dialled),
                     }
@@ -168,7 +176,8 @@ async fn race(
             })
             .await
         };
-        if let Some(Looked::Won(dialled)) = due.bound(host, looked).await? {
+        let looked = due.bound(host, looked).await;
+        if let Some(Looked::Won(dialled)) = looked.map_err(|error| race.tell(error))? {
             return Ok(dialled);
         }
     }
@@ -182,6 +191,16 @@ enum Ended {
 }
 
 impl Race {
+    /// Adds to a deadline's error each address that was tried: those that failed, and those that did not answer.
+    fn tell(&mut self, mut error: ConnectError) -> ConnectError {
+        if let ConnectError::Timeout { attempts, .. } = &mut error {
+            attempts.append(&mut self.failed);
+            let silent = self.running.drain(..).map(|attempt| attempt.address);
+            attempts.extend(silent.map(|address| (address, io::ErrorKind::TimedOut.into())));
+        }
+        error
+    }
+
     /// Waits for the pass of the next address while the attempts that are running go on.
     async fn until_pass(&mut self, address: IpAddr) -> Ended {
         let mut pass = pin!(gate::pass(address));
@@ -295,7 +314,13 @@ mod tests {
         let timeouts = ConnectTimeouts::default().with_tcp(patience);
         let begun = Instant::now();
         let error = race_of(mutes.iter().map(|mute| mute.address).collect(), timeouts).await.err();
-        let Some(ConnectError::Timeout { step, deadline, .. }) = error else { panic!("{error:?}") };
+        let Some(ConnectError::Timeout { step, deadline, attempts, .. }) = error else { panic!("{error:?}") };
+        let tried: Vec<_> = attempts.iter().map(|(address, error)| (*address, error.kind())).collect();
+        let silent = io::ErrorKind::TimedOut;
+        assert!(!tried.is_empty() && tried.iter().all(|(_, kind)| *kind == silent), "{attempts:?}");
+        assert!(
+            mutes.iter().map(|mute| mute.address).zip(&tried).all(|(mute, (address, _))| mute == *address)
+        );
         assert_eq!((step, deadline), (ConnectStep::Tcp, ConnectDeadline::Step(patience)));
         assert!(begun.elapsed() >= patience);
         for mute in &mutes {
@@ -312,6 +337,36 @@ mod tests {
         for address in [first, second] {
             timeout(LONG, gate::pass(address.ip())).await.expect("it is free");
         }
+    }
+
+    #[tokio::test]
+    async fn a_deadline_tells_who_failed_and_who_did_not_answer() {
+        let (gone, mute) = (gone("127.0.0.65:0").await, Mute::at("127.0.0.66:0"));
+        let timeouts = ConnectTimeouts::default().with_tcp(HEAD_START / 2);
+        let error = race_of(vec![gone, mute.address], timeouts).await.err().expect("nobody answers");
+        let ConnectError::Timeout { attempts, .. } = &error else { panic!("{error:?}") };
+        let kinds: Vec<_> = attempts.iter().map(|(address, error)| (*address, error.kind())).collect();
+        let expected = [(gone, io::ErrorKind::ConnectionRefused), (mute.address, io::ErrorKind::TimedOut)];
+        assert_eq!(kinds, expected);
+        let shown = error.to_string();
+        assert!(shown.contains(&gone.to_string()) && shown.contains(&mute.address.to_string()), "{shown}");
+    }
+
+    /// Where a machine has no IPv6, its attempt fails at once, and is told as well.
+    #[tokio::test]
+    async fn both_families_are_raced_and_told() {
+        let (listener, four) = listener("127.0.0.67:0").await;
+        let six: SocketAddr = SocketAddr::new("::1".parse().expect("an address"), four.port());
+        for order in [[six, four], [four, six]] {
+            let dialled = race_of(order.to_vec(), ConnectTimeouts::default()).await.expect("one answers");
+            assert_eq!(dialled.address, four);
+        }
+        drop(listener);
+        let error = race_of(vec![six, four], ConnectTimeouts::default()).await.err().expect("nobody listens");
+        let ConnectError::Tcp { attempts, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(attempts.iter().map(|(address, _)| *address).collect::<Vec<_>>(), [six, four]);
+        let shown = error.to_string();
+        assert!(shown.contains(&six.to_string()) && shown.contains(&four.to_string()), "{shown}");
     }
 
     #[tokio::test]

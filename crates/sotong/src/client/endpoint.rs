@@ -84,25 +84,31 @@ impl Endpoint {
     /// The host as TLS wants it: an IPv6 address without brackets, a name without the dot that ends it.
     #[cfg(any(feature = "tls", test))]
     pub(super) fn server_name(&self) -> String {
-        match &self.host {
-            Host::Domain(name) => name.strip_suffix('.').unwrap_or(name).to_owned(),
-            Host::Ipv4(address) => address.to_string(),
-            Host::Ipv6(address) => address.to_string(),
-        }
-    }
-
-    /// The address, if the URL names one and there is nothing to resolve.
-    pub(super) fn address(&self) -> Option<IpAddr> {
-        match &self.host {
-            Host::Domain(_) => None,
-            Host::Ipv4(address) => Some(IpAddr::V4(*address)),
-            Host::Ipv6(address) => Some(IpAddr::V6(*address)),
-        }
+        server_name(&self.host)
     }
 
     /// Host and port, for people.
     pub(super) fn place(&self) -> String {
         format!("{}:{}", self.host, self.port)
+    }
+}
+
+/// The same of any host.
+#[cfg(any(feature = "tls", test))]
+pub(super) fn server_name(host: &Host<String>) -> String {
+    match host {
+        Host::Domain(name) => name.strip_suffix('.').unwrap_or(name).to_owned(),
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6(address) => address.to_string(),
+    }
+}
+
+/// The address, if the host is one and there is nothing to resolve.
+pub(super) fn address(host: &Host<String>) -> Option<IpAddr> {
+    match host {
+        Host::Domain(_) => None,
+        Host::Ipv4(address) => Some(IpAddr::V4(*address)),
+        Host::Ipv6(address) => Some(IpAddr::V6(*address)),
     }
 }
 
@@ -182,7 +188,7 @@ mod tests {
             let endpoint = parsed(url);
             assert_eq!((&*endpoint.authority, &*endpoint.server_name()), (authority, server_name), "{url}");
             assert_eq!(
-                endpoint.address(),
+                super::address(&endpoint.host),
                 address.map(|address| address.parse().expect("an address")),
                 "{url}"
             );

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use sotong_proto::handshake::{HeaderError, RefusedResponse, RequestError, ResponseError};
 
+use super::proxy::{ProxyUrlError, TunnelError};
 use super::timeouts::{ConnectDeadline, ConnectStep};
 #[cfg(feature = "tls")]
 use crate::tls::TlsError;
@@ -59,14 +60,32 @@ pub enum ConnectError {
         /// What was wrong.
         error: TlsError,
     },
+    /// The proxy made no way to the server.
+    Proxy {
+        /// The proxy's URL, without user name and password.
+        proxy: String,
+        /// Why not.
+        error: TunnelError,
+    },
+    /// A variable of the environment names a proxy, and cannot be read. Nothing was sent:
+    /// [`Client::without_proxy`](crate::Client::without_proxy) would go without one.
+    ProxyVariable {
+        /// The variable.
+        name: &'static str,
+        /// What is wrong with its value.
+        error: ProxyUrlError,
+    },
     /// A deadline has passed: see [`ConnectTimeouts`](crate::ConnectTimeouts).
     Timeout {
-        /// Host and port.
+        /// Host and port; the proxy's URL, without user name and password, when it was the proxy that was slow.
         host: String,
         /// What was going on.
         step: ConnectStep,
         /// The deadline, of the step or of the whole.
         deadline: ConnectDeadline,
+        /// Each address that was tried until then, and why it failed: `TimedOut` for those that had not answered. Empty
+        /// unless TCP was the step.
+        attempts: Vec<(SocketAddr, io::Error)>,
     },
     /// The server answered in HTTP that there is no WebSocket for us: its status, its headers and the first bytes of
     /// the body.
@@ -87,10 +106,7 @@ impl fmt::Display for ConnectError {
             ConnectError::Resolve { host, error } => write!(f, "host {host:?} cannot be resolved: {error}"),
             ConnectError::Tcp { host, attempts } => {
                 write!(f, "no TCP connection to {host}")?;
-                for (index, (address, error)) in attempts.iter().enumerate() {
-                    let separator = if index == 0 { ':' } else { ';' };
-                    write!(f, "{separator} {address}: {error}")?;
-                }
+                tell_attempts(f, attempts)?;
                 let refused =
                     |(_, error): &(SocketAddr, io::Error)| error.kind() == io::ErrorKind::ConnectionRefused;
                 if !attempts.is_empty() && attempts.iter().all(refused) {
@@ -100,12 +116,17 @@ impl fmt::Display for ConnectError {
             }
             #[cfg(feature = "tls")]
             ConnectError::Tls { error, .. } => error.fmt(f),
-            ConnectError::Timeout { host, step, deadline } => {
+            ConnectError::Proxy { proxy, error } => write!(f, "proxy {proxy}: {error}"),
+            ConnectError::ProxyVariable { name, error } => {
+                write!(f, "environment variable {name}: {error}")
+            }
+            ConnectError::Timeout { host, step, deadline, attempts } => {
                 let (allowed, setting) = match deadline {
                     ConnectDeadline::Step(allowed) => (allowed, setting_of(*step)),
                     ConnectDeadline::Total(allowed) => (allowed, "total"),
                 };
                 write!(f, "{host}: {step} took longer than ConnectTimeouts::{setting} = {allowed:?}")?;
+                tell_attempts(f, attempts)?;
                 if *step == ConnectStep::Gate {
                     f.write_str(" (Client::with_simultaneous_connects lets connects run side by side)")?;
                 }
@@ -126,11 +147,43 @@ impl fmt::Display for ConnectError {
     }
 }
 
+/// Each address, and why not.
+fn tell_attempts(f: &mut fmt::Formatter<'_>, attempts: &[(SocketAddr, io::Error)]) -> fmt::Result {
+    for (index, (address, error)) in attempts.iter().enumerate() {
+        let separator = if index == 0 { ':' } else { ';' };
+        match error.kind() {
+            // Ours, or the system's after its own retries.
+            io::ErrorKind::TimedOut => write!(f, "{separator} {address}: no answer")?,
+            _ => write!(f, "{separator} {address}: {error}")?,
+        }
+    }
+    Ok(())
+}
+
+impl ConnectError {
+    /// Whether another try may have another end, as far as one can know: the network and who is busy may recover; a
+    /// refusal, a wrong certificate or a URL will not.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            ConnectError::Resolve { .. }
+            | ConnectError::Tcp { .. }
+            | ConnectError::Timeout { .. }
+            | ConnectError::Io(_) => true,
+            ConnectError::Refused(answer) => matches!(answer.status(), 408 | 425 | 429 | 500..=599),
+            ConnectError::Proxy { error, .. } => error.may_pass(),
+            #[cfg(feature = "tls")]
+            ConnectError::Tls { error: TlsError::Io { .. }, .. } => true,
+            _ => false,
+        }
+    }
+}
+
 fn setting_of(step: ConnectStep) -> &'static str {
     match step {
         ConnectStep::Gate => "total",
         ConnectStep::Resolve => "resolve",
         ConnectStep::Tcp => "tcp",
+        ConnectStep::Proxy => "proxy",
         ConnectStep::Tls => "tls",
         ConnectStep::Handshake => "handshake",
     }
@@ -150,6 +203,8 @@ impl std::error::Error for ConnectError {
             },
             #[cfg(feature = "tls")]
             ConnectError::Tls { error, .. } => Some(error),
+            ConnectError::Proxy { error, .. } => Some(error),
+            ConnectError::ProxyVariable { error, .. } => Some(error),
             // What a server answers is no error of its own.
             ConnectError::Refused(_) => None,
             ConnectError::Handshake(error) => Some(error),

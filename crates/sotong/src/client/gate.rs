@@ -2,25 +2,35 @@
 //!
 //! "If multiple connections to the same IP address are attempted simultaneously, the client MUST serialize them": so
 //! that whoever makes a program connect often (a page, a retry without a pause) cannot turn it against a server.
-//! The RFC speaks of the IP address and not of the port, and so do we. The addresses of a whole process count
-//! together; what nobody connects to takes no memory.
+//! The RFC speaks of the IP address and not of the port, and so do we. Where only a proxy knows the address, each host
+//! name counts as one of its own, as the same section has it. What a whole process connects to counts together; what
+//! nobody connects to takes no memory.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use url::Host;
 
 /// The process's gate.
 static GATE: LazyLock<Gate> = LazyLock::new(Gate::default);
 
-/// Lets one connect at a time through to each address.
-#[derive(Default)]
-struct Gate {
-    queues: Mutex<HashMap<IpAddr, Queue>>,
+/// Whom a connect may have to wait for others to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Remote {
+    Address(IpAddr),
+    /// A name that a proxy resolves.
+    Name(Box<str>),
 }
 
-/// Who connects to one address, and who waits for that.
+/// Lets one connect at a time through to each remote end.
+#[derive(Default)]
+struct Gate {
+    queues: Mutex<HashMap<Remote, Queue>>,
+}
+
+/// Who connects to one remote end, and who waits for that.
 struct Queue {
     /// A single permit, given away in the order in which it was asked for.
     passes: Arc<Semaphore>,
@@ -29,33 +39,34 @@ struct Queue {
 }
 
 impl Gate {
-    fn queues(&self) -> MutexGuard<'_, HashMap<IpAddr, Queue>> {
+    fn queues(&self) -> MutexGuard<'_, HashMap<Remote, Queue>> {
         // No panic comes between two changes that belong together.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn join(&'static self, address: IpAddr) -> (Place, Arc<Semaphore>) {
+    fn join(&'static self, remote: Remote) -> (Place, Arc<Semaphore>) {
         let mut queues = self.queues();
-        let queue =
-            queues.entry(address).or_insert_with(|| Queue { passes: Arc::new(Semaphore::new(1)), places: 0 });
+        let queue = queues
+            .entry(remote.clone())
+            .or_insert_with(|| Queue { passes: Arc::new(Semaphore::new(1)), places: 0 });
         queue.places += 1;
-        (Place { gate: self, address }, queue.passes.clone())
+        (Place { gate: self, remote }, queue.passes.clone())
     }
 }
 
 /// A place in a queue; given up when it is dropped.
 struct Place {
     gate: &'static Gate,
-    address: IpAddr,
+    remote: Remote,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut queues = self.gate.queues();
-        if let Some(queue) = queues.get_mut(&self.address) {
+        if let Some(queue) = queues.get_mut(&self.remote) {
             queue.places -= 1;
             if queue.places == 0 {
-                queues.remove(&self.address);
+                queues.remove(&self.remote);
                 if queues.is_empty() {
                     // A burst of connects to many addresses leaves nothing behind.
                     queues.shrink_to_fit();
@@ -65,7 +76,7 @@ impl Drop for Place {
     }
 }
 
-/// Nobody else in this process connects to that address while this value lives.
+/// Nobody else in this process connects to that remote end while this value lives.
 pub(super) struct Pass {
     // The order matters: who is next has the permit before the place is given up.
     _permit: OwnedSemaphorePermit,
@@ -79,9 +90,23 @@ pub(super) async fn pass(address: IpAddr) -> Pass {
     pass_of(&GATE, address).await
 }
 
+/// The same for a host that only a proxy connects to: its name, or its address if the URL has one.
+pub(super) async fn pass_behind_proxy(host: &Host<String>) -> Pass {
+    let remote = match host {
+        Host::Domain(name) => Remote::Name(name.strip_suffix('.').unwrap_or(name).into()),
+        Host::Ipv4(address) => Remote::Address(IpAddr::V4(*address)),
+        Host::Ipv6(address) => Remote::Address(IpAddr::V6(*address).to_canonical()),
+    };
+    pass_to(&GATE, remote).await
+}
+
 async fn pass_of(gate: &'static Gate, address: IpAddr) -> Pass {
     // `::ffff:192.0.2.1` is 192.0.2.1 by another name.
-    let (place, passes) = gate.join(address.to_canonical());
+    pass_to(gate, Remote::Address(address.to_canonical())).await
+}
+
+async fn pass_to(gate: &'static Gate, remote: Remote) -> Pass {
+    let (place, passes) = gate.join(remote);
     let permit = passes.acquire_owned().await.expect("the semaphore is never closed");
     Pass { _permit: permit, _place: place }
 }

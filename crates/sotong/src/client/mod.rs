@@ -1,47 +1,46 @@
 //! The client: from a URL to a connection.
 //!
 //! ```text
-//!   Client::connect(url)
+//!   Client::connect(url)           settings.rs: what it was told
 //!      │ endpoint.rs   the URL, taken apart
+//!      │ reach.rs      all that follows, in its order
 //!      │ dial.rs       addresses of the host, and a race of them ── gate.rs: one connect at a time to each
+//!      │ proxy/        or a proxy that does it: CONNECT, SOCKS5, and what the environment says
 //!      │ secure.rs     TLS, for wss
 //!      │ handshake.rs  request and answer, through the core
 //!      ▼
 //!   Established::pull, ::events          timeouts.rs: a deadline for each step and for the whole
 //! ```
 
+mod credentials;
 mod dial;
 mod endpoint;
 mod error;
 mod gate;
 mod handshake;
+mod proxy;
+mod reach;
 #[cfg(feature = "tls")]
 mod secure;
+mod settings;
 mod timeouts;
 
 use std::fmt;
 use std::sync::Arc;
 
-use sotong_proto::Config;
-use sotong_proto::handshake::{ClientHandshake, ClientRequest, HeaderError, RequestError, Response};
+use sotong_proto::handshake::Response;
 
-use self::dial::{Dialled, Simultaneous};
-use self::endpoint::{Carriage, Endpoint};
-use self::handshake::Agreed;
-use self::timeouts::Deadlines;
+use self::endpoint::Endpoint;
+use self::reach::Connected;
+use self::settings::Settings;
 use crate::carrier::Carrier;
-use crate::driver::random;
-use crate::driver::shared::Role;
-use crate::established::Established;
 use crate::events::Events;
-use crate::peer::Peer;
 use crate::sender::Sender;
 use crate::socket::WebSocket;
-use crate::surroundings::Surroundings;
-#[cfg(feature = "tls")]
-use crate::tls::ClientTls;
 
+pub use self::credentials::CredentialsError;
 pub use self::error::{ConnectError, UrlError};
+pub use self::proxy::{Proxy, ProxyUrlError, TunnelError};
 pub use self::timeouts::{ConnectDeadline, ConnectStep, ConnectTimeouts};
 
 /// Connects to a WebSocket server, with the settings of [`Client::new`].
@@ -79,7 +78,7 @@ pub fn connect(url: &str) -> impl Future<Output = Result<WebSocket, ConnectError
 ///
 /// # async fn example(token: &str) -> Result<(), Box<dyn std::error::Error>> {
 /// let client = Client::new()
-///     .with_header("Authorization", format!("Bearer {token}"))?
+///     .with_bearer_token(token)?
 ///     .with_protocols(["chat.v2", "chat.v1"])?
 ///     .with_timeouts(ConnectTimeouts::default().with_total(Duration::from_secs(5)))
 ///     .with_config(Config::default().with_message_bytes_max(16 << 20));
@@ -93,14 +92,17 @@ pub fn connect(url: &str) -> impl Future<Output = Result<WebSocket, ConnectError
 /// # What happens on the way
 ///
 /// 1. The URL is read as a browser reads it: default ports 80 and 443, IPv6 in brackets, international names in
-///    their ASCII form. A user name and a password in it are not sent; write a header `Authorization`.
-/// 2. The host's addresses are found, and tried in turn: the next one when one has failed or has had 250 ms (RFC
-///    8305). TCP does not wait to gather bytes (`TCP_NODELAY`).
-/// 3. Connects to one IP address wait for each other, in the whole process, until the handshake of the one before is
+///    their ASCII form. A user name and a password in it are not sent; see [`with_basic_auth`](Self::with_basic_auth).
+/// 2. If a proxy was named, or the environment names one, it is asked for a way to the host, whose name is resolved
+///    there: see [`with_proxy`](Self::with_proxy). All below goes through it.
+/// 3. Otherwise the host's addresses are found, and tried in turn: the next one when one has failed or has had 250 ms,
+///    IPv6 and IPv4 by turns (RFC 8305). TCP does not wait to gather bytes (`TCP_NODELAY`).
+/// 4. Connects to one IP address wait for each other, in the whole process, until the handshake of the one before is
 ///    through (RFC 6455, section 4.1, 2). [`with_simultaneous_connects`](Self::with_simultaneous_connects) turns that
-///    off. One that has begun and is not polled any more keeps the others waiting.
-/// 4. `wss:` speaks TLS: see [`ClientTls`](crate::tls::ClientTls). It needs the feature `tls`, which is on by default.
-/// 5. The handshake. Redirects are not followed, because credentials would travel with them: the error tells where to.
+///    off. One that has begun and is not polled any more keeps the others waiting. Through a proxy each host name counts
+///    as an address of its own.
+/// 5. `wss:` speaks TLS: see [`ClientTls`](crate::tls::ClientTls). It needs the feature `tls`, which is on by default.
+/// 6. The handshake. Redirects are not followed, because credentials would travel with them: the error tells where to.
 ///
 /// Each step has a deadline: see [`ConnectTimeouts`].
 #[derive(Clone, Default)]
@@ -108,103 +110,10 @@ pub struct Client {
     settings: Arc<Settings>,
 }
 
-/// What a client was told.
-#[derive(Clone, Default)]
-struct Settings {
-    config: Arc<Config>,
-    /// Each was checked when it came in.
-    headers: Vec<(String, String)>,
-    protocols: Vec<String>,
-    timeouts: ConnectTimeouts,
-    #[cfg(feature = "tls")]
-    tls: Option<ClientTls>,
-    simultaneous: Simultaneous,
-}
-
 impl Client {
     /// A client with the default settings, which are fit for the open internet.
     pub fn new() -> Self {
         Client::default()
-    }
-
-    fn settings(&mut self) -> &mut Settings {
-        Arc::make_mut(&mut self.settings)
-    }
-
-    /// Sets the limits and deadlines of connections. Default: [`Config::default`].
-    ///
-    /// The handshake's deadline is that of [`ConnectTimeouts::handshake`].
-    #[must_use]
-    pub fn with_config(mut self, config: Config) -> Self {
-        self.settings().config = Arc::new(config);
-        self
-    }
-
-    /// Adds a header to the request, such as `Authorization`, `Cookie` or `Origin`.
-    ///
-    /// Headers are sent in the order in which they were added; adding one twice sends it twice.
-    ///
-    /// # Errors
-    /// When the name is not a token, the value holds a line break or another control character (whoever could write
-    /// one there could add headers of their own), or the handshake itself writes this header: `Host`, `Upgrade`,
-    /// `Connection`, those that begin with `Sec-WebSocket-`, and those of a body.
-    pub fn with_header(
-        mut self,
-        name: impl Into<String>,
-        value: impl Into<String>,
-    ) -> Result<Self, HeaderError> {
-        let (name, value) = (name.into(), value.into());
-        probe().with_header(name.clone(), value.clone())?;
-        self.settings().headers.push((name, value));
-        Ok(self)
-    }
-
-    /// Sets the sub-protocols to offer, the one that is liked most first. Default: none.
-    ///
-    /// The server chooses one or none: see [`WebSocket::protocol`]. One that was not offered fails the handshake.
-    ///
-    /// # Errors
-    /// When one is not a token, or is there twice (RFC 6455, section 4.1, 10).
-    pub fn with_protocols(
-        mut self,
-        protocols: impl IntoIterator<Item = impl Into<String>>,
-    ) -> Result<Self, RequestError> {
-        let protocols: Vec<String> = protocols.into_iter().map(Into::into).collect();
-        let mut probe = probe();
-        for protocol in &protocols {
-            probe = probe.with_protocol(protocol.clone())?;
-        }
-        self.settings().protocols = protocols;
-        Ok(self)
-    }
-
-    /// Sets how long a connect and each of its steps may take. Default: 30 seconds for the whole.
-    #[must_use]
-    pub fn with_timeouts(mut self, timeouts: ConnectTimeouts) -> Self {
-        self.settings().timeouts = timeouts;
-        self
-    }
-
-    /// Sets how TLS is spoken: whom to trust, and who we are. Default: the platform's roots, no
-    /// certificate of ours.
-    ///
-    /// Needs the feature `tls`, which is on by default.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn with_tls(mut self, tls: ClientTls) -> Self {
-        self.settings().tls = Some(tls);
-        self
-    }
-
-    /// Lets connects to one address run side by side.
-    ///
-    /// By default they wait for each other, as RFC 6455, section 4.1, 2 says they MUST and as browsers do: so that
-    /// whoever can make a program connect cannot turn it against a server. For load generators, and for programs with
-    /// thousands of connections to a server of their own.
-    #[must_use]
-    pub fn with_simultaneous_connects(mut self) -> Self {
-        self.settings().simultaneous = Simultaneous::Allow;
-        self
     }
 
     /// Connects, in pull form.
@@ -344,89 +253,6 @@ impl Client {
             Ok(established.events(make(&response)))
         }
     }
-
-    /// From an endpoint to a connection.
-    async fn reach(&self, endpoint: &Endpoint) -> Result<Connected, ConnectError> {
-        let settings = &*self.settings;
-        let deadlines = Deadlines::begin(settings.timeouts);
-        #[cfg(not(feature = "tls"))]
-        if endpoint.carriage == Carriage::Tls {
-            return Err(UrlError::WithoutTls.into());
-        }
-        let Dialled { stream, address, pass } =
-            dial::dial(endpoint, &deadlines, settings.simultaneous).await?;
-        let carrier = match endpoint.carriage {
-            Carriage::Plain => Carrier::from(stream),
-            #[cfg(feature = "tls")]
-            Carriage::Tls => {
-                let tls = settings.tls.clone().unwrap_or_default();
-                secure::secure(endpoint, stream, &tls, &deadlines).await?
-            }
-            #[cfg(not(feature = "tls"))]
-            Carriage::Tls => unreachable!("it was refused above"),
-        };
-        let connected = self.shake(endpoint, carrier, Peer::new(Some(address)), &deadlines).await;
-        // The next one may connect when this one is through, well or badly.
-        drop(pass);
-        connected
-    }
-
-    /// The same over a stream of the caller's.
-    async fn reach_over(&self, endpoint: &Endpoint, carrier: Carrier) -> Result<Connected, ConnectError> {
-        let deadlines = Deadlines::begin(self.settings.timeouts);
-        // It fails, as asking for the peer does, where the stream is gone: the handshake will say so.
-        let _ = carrier.set_nodelay();
-        let peer = Peer::new(carrier.peer_addr().ok().flatten());
-        self.shake(endpoint, carrier, peer, &deadlines).await
-    }
-
-    /// The handshake over a stream.
-    async fn shake(
-        &self,
-        endpoint: &Endpoint,
-        mut carrier: Carrier,
-        peer: Peer,
-        deadlines: &Deadlines,
-    ) -> Result<Connected, ConnectError> {
-        let settings = &*self.settings;
-        let Surroundings { clock, guard } = Surroundings::current();
-        let nonce = random::bytes().map_err(ConnectError::Io)?;
-        let handshake = ClientHandshake::new(self.request(endpoint)?, nonce, &settings.config, clock.now());
-        let due = deadlines.step(ConnectStep::Handshake);
-        let shaken = handshake::shake(&mut carrier, handshake, &endpoint.place(), due).await;
-        #[cfg(feature = "tls")]
-        let shaken = shaken.map_err(|error| secure::explain(endpoint, error));
-        let Agreed { request, response, deflate, early } = shaken?;
-        let role = Role::client(deflate, response.clone()).map_err(ConnectError::Io)?;
-        tracing::debug!(connection = peer.id, %peer, host = endpoint.authority, "connected");
-        let config = settings.config.clone();
-        let established = Established { carrier, role, request, peer, early, config, clock, guard };
-        Ok(Connected { established, response })
-    }
-
-    /// What to ask for at that endpoint.
-    fn request(&self, endpoint: &Endpoint) -> Result<ClientRequest, ConnectError> {
-        let mut request = ClientRequest::new(&*endpoint.authority, &*endpoint.resource)?
-            .with_compression(self.settings.config.compression);
-        for protocol in &self.settings.protocols {
-            request = request.with_protocol(&**protocol)?;
-        }
-        for (name, value) in &self.settings.headers {
-            request = request.with_header(&**name, &**value)?;
-        }
-        Ok(request)
-    }
-}
-
-/// A connection whose handshake is done, and what the server said.
-struct Connected {
-    established: Established,
-    response: Response,
-}
-
-/// A request that goes nowhere: what it takes, a real one will take.
-fn probe() -> ClientRequest {
-    ClientRequest::new("localhost", "/").expect("a host and a path")
 }
 
 impl fmt::Debug for Client {

@@ -1,24 +1,28 @@
-//! The step between TCP and the handshake, for `wss:`.
-
-use tokio::net::TcpStream;
+//! The step between a stream and what is spoken inside of TLS: to a server, for `wss:`, or to a proxy, for `https:`.
 
 use super::endpoint::{Carriage, Endpoint};
 use super::error::ConnectError;
 use super::timeouts::{ConnectStep, Deadlines};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Kind};
 use crate::tls::{ClientTls, TlsError};
 
-/// Speaks TLS over the stream.
+/// Speaks TLS over the carrier with the server of that name; `place` is for people.
 pub(super) async fn secure(
-    endpoint: &Endpoint,
-    stream: TcpStream,
+    place: &str,
+    server_name: &str,
+    carrier: Carrier,
     tls: &ClientTls,
     deadlines: &Deadlines,
 ) -> Result<Carrier, ConnectError> {
     let due = deadlines.step(ConnectStep::Tls);
-    let connected = due.bound(&endpoint.place(), tls.connect(&endpoint.server_name(), stream)).await?;
-    let stream = connected.map_err(|error| ConnectError::Tls { host: endpoint.place(), error })?;
-    Ok(Carrier::new(stream))
+    let secured = due.bound(place, async {
+        Ok(match carrier.0 {
+            // The usual case, without a step in between.
+            Kind::Tcp(stream) => Carrier::new(tls.connect(server_name, stream).await?),
+            kind => Carrier::new(tls.connect(server_name, Carrier(kind)).await?),
+        })
+    });
+    secured.await?.map_err(|error| ConnectError::Tls { host: place.to_owned(), error })
 }
 
 /// The same error, or what it means if it comes out of TLS: in TLS 1.3 a server says only after the handshake of TLS

@@ -27,13 +27,17 @@ pub struct ConnectTimeouts {
     ///
     /// The wait for other connects to the same address counts, too; it has no deadline of its own.
     pub total: Duration,
-    /// Finding the addresses of a name. Default: 10 seconds, enough for a resolver to ask its second server.
+    /// Finding the addresses of a name, of the proxy's if there is one. Default: 10 seconds, enough for a resolver to ask its second server.
     pub resolve: Duration,
     /// The TCP connection, all addresses of the name together. Default: 15 seconds.
     ///
     /// Without it a host that drops packets costs what the system's retries take: more than two minutes on Linux.
     pub tcp: Duration,
-    /// The TLS handshake of `wss:`. Default: 10 seconds.
+    /// Asking a proxy for a way to the server, once there is a connection to it: from the first byte to the last of its
+    /// answer. Default: 20 seconds, because the proxy finds the server's address and connects to it meanwhile.
+    pub proxy: Duration,
+    /// A TLS handshake: the server's, for `wss:`, and before that the proxy's, if its URL begins with `https:`; each has
+    /// this much. Default: 10 seconds.
     pub tls: Duration,
     /// The WebSocket handshake: from the request to the last byte of the server's answer. Default: 10 seconds.
     ///
@@ -48,6 +52,7 @@ impl Default for ConnectTimeouts {
             total: Duration::from_secs(30),
             resolve: Duration::from_secs(10),
             tcp: Duration::from_secs(15),
+            proxy: Duration::from_secs(20),
             tls: Duration::from_secs(10),
             handshake: Duration::from_secs(10),
         }
@@ -72,6 +77,7 @@ impl ConnectTimeouts {
         with_total, total;
         with_resolve, resolve;
         with_tcp, tcp;
+        with_proxy, proxy;
         with_tls, tls;
         with_handshake, handshake;
     }
@@ -87,7 +93,9 @@ pub enum ConnectStep {
     Resolve,
     /// Connecting by TCP.
     Tcp,
-    /// The TLS handshake.
+    /// Asking a proxy for a way to the server.
+    Proxy,
+    /// The TLS handshake, of the server or of a proxy.
     Tls,
     /// The WebSocket handshake.
     Handshake,
@@ -99,6 +107,7 @@ impl fmt::Display for ConnectStep {
             ConnectStep::Gate => "waiting for other connects to the same address",
             ConnectStep::Resolve => "finding the addresses of the host",
             ConnectStep::Tcp => "connecting by TCP",
+            ConnectStep::Proxy => "asking the proxy for a way to the server",
             ConnectStep::Tls => "the TLS handshake",
             ConnectStep::Handshake => "the WebSocket handshake",
         })
@@ -147,6 +156,7 @@ impl Deadlines {
             ConnectStep::Gate => return total,
             ConnectStep::Resolve => self.timeouts.resolve,
             ConnectStep::Tcp => self.timeouts.tcp,
+            ConnectStep::Proxy => self.timeouts.proxy,
             ConnectStep::Tls => self.timeouts.tls,
             ConnectStep::Handshake => self.timeouts.handshake,
         };
@@ -166,6 +176,7 @@ impl Due {
             host: host.to_owned(),
             step: self.step,
             deadline: self.deadline,
+            attempts: Vec::new(),
         })
     }
 }
@@ -183,7 +194,7 @@ mod tests {
 
     async fn passed(due: Due) -> (ConnectStep, ConnectDeadline) {
         match due.bound("example.com:80", pending::<()>()).await {
-            Err(ConnectError::Timeout { step, deadline, host }) => {
+            Err(ConnectError::Timeout { step, deadline, host, .. }) => {
                 assert_eq!(host, "example.com:80");
                 (step, deadline)
             }

@@ -8,8 +8,6 @@ use sotong_proto::Closed;
 
 use crate::client::ConnectError;
 use crate::error::Error;
-#[cfg(feature = "tls")]
-use crate::tls::TlsError;
 
 /// Whether to connect again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +46,8 @@ impl Ending {
     /// | 1002, 1003, 1007–1010: the server refuses what we say, and would refuse it again | stop |
     /// | 3000–3499, 4000–4499 | again |
     /// | 3500–3999, 4500–4999: for good, as hubs such as ours mean it | stop |
-    /// | no connection: the network, DNS, a deadline; status 408, 425, 429, 5xx | again |
-    /// | no connection: other answers, such as 401, 403 or a redirect; a wrong certificate, URL or header | stop |
+    /// | no connection: the network, DNS, a deadline; status 408, 425, 429, 5xx, of a proxy, too | again |
+    /// | no connection: other answers, such as 401, 403, 407 or a redirect; a wrong certificate, URL or header | stop |
     /// | the refresh hook failed | again |
     ///
     /// ```
@@ -66,16 +64,7 @@ impl Ending {
                 closed.code(),
                 1001 | 1005 | 1006 | 1011..=1014 | 3000..=3499 | 4000..=4499
             ),
-            Ending::Connect(error) => match &**error {
-                ConnectError::Resolve { .. }
-                | ConnectError::Tcp { .. }
-                | ConnectError::Timeout { .. }
-                | ConnectError::Io(_) => true,
-                ConnectError::Refused(answer) => matches!(answer.status(), 408 | 425 | 429 | 500..=599),
-                #[cfg(feature = "tls")]
-                ConnectError::Tls { error: TlsError::Io { .. }, .. } => true,
-                _ => false,
-            },
+            Ending::Connect(error) => error.may_pass(),
             Ending::Refresh(_) => true,
         };
         if is_worth_it { Decision::Again } else { Decision::Stop }
