@@ -176,6 +176,8 @@
 //! | set limits and deadlines | [`Config`], [`Rate`], [`Server`], [`Sender::raise_limits`] |
 //! | carry WebSockets over something else than TCP | [`Server::bind_unix`], [`Handle::accept`], [`Carrier`], [`memory`] |
 //! | live inside axum or hyper | the modules `axum` and `upgrade`, with the feature of that name |
+//! | log in | [`Client::with_basic_auth`], [`Client::with_bearer_token`], [`Client::with_header`] |
+//! | connect to URLs of strangers | [`AddressPolicy`], [`Client::with_redirects_max`] |
 //! | connect through a proxy | [`Client::with_proxy`], [`Client::without_proxy`], [`Proxy`] |
 //! | stand behind a proxy | [`Server::with_trusted_proxies`], [`ForwardedHeader`], [`ProxyProtocol`], [`ProxyError`] |
 //! | see, accept and refuse requests | [`Request`], [`Accept`], [`Refusal`], [`handshake`] |
@@ -222,8 +224,8 @@ pub use upgrade::axum;
 
 pub use carrier::{Carrier, memory};
 pub use client::{
-    Client, ConnectDeadline, ConnectError, ConnectStep, ConnectTimeouts, CredentialsError, Proxy,
-    ProxyUrlError, TunnelError, UrlError, connect,
+    AddressError, AddressPolicy, AddressPolicyError, Client, ConnectDeadline, ConnectError, ConnectStep,
+    ConnectTimeouts, CredentialsError, Proxy, ProxyUrlError, RedirectError, TunnelError, UrlError, connect,
 };
 pub use error::{Error, SendError, TrySendError};
 pub use events::Events;

@@ -83,7 +83,7 @@ async fn b2_b4_the_request_has_what_it_must_have() {
         assert_eq!(asked.fields("Connection"), ["Upgrade"]);
         assert_eq!(asked.fields("Sec-WebSocket-Version"), ["13"]);
         assert_eq!(asked.fields("Sec-WebSocket-Protocol"), ["chat.v2, chat.v1"]);
-        // What the URL says of a user is not sent.
+        // The header that was set goes before the URL's user name.
         assert_eq!(asked.fields("Authorization"), ["Bearer 0815"]);
         assert_eq!(asked.fields("X-Twice"), ["one", "two"]);
         assert!(!asked.head.contains("user") && !asked.head.contains("password"), "{}", asked.head);

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use url::Host;
 
+use super::address_policy::{AddressError, AddressPolicy};
 use super::endpoint;
 use super::error::ConnectError;
 use super::gate::{self, Pass};
@@ -42,6 +43,8 @@ pub(super) struct Destination<'a> {
     pub(super) port: u16,
     /// Both, for errors.
     pub(super) place: String,
+    /// Which addresses may be dialled; `None` for all.
+    pub(super) policy: Option<&'a AddressPolicy>,
 }
 
 /// Connects to the first address of the host that answers.
@@ -53,8 +56,8 @@ pub(super) async fn dial(
     deadlines: &Deadlines,
     simultaneous: Simultaneous,
 ) -> Result<Dialled, ConnectError> {
-    let Destination { host, port, place } = destination;
-    let addresses = match endpoint::address(host) {
+    let Destination { host, port, place, policy } = destination;
+    let mut addresses = match endpoint::address(host) {
         Some(address) => vec![SocketAddr::new(address, *port)],
         None => {
             let due = deadlines.step(ConnectStep::Resolve);
@@ -62,6 +65,18 @@ pub(super) async fn dial(
             alternate(resolved.map_err(|error| ConnectError::Resolve { host: host.to_string(), error })?)
         }
     };
+    // From here on it is these addresses that are dialled, and no name is asked for again.
+    if let Some(policy) = policy {
+        let refused = addresses.extract_if(.., |address| !policy.allows(address.ip()));
+        let refused: Vec<IpAddr> = refused.map(|address| address.ip()).collect();
+        if addresses.is_empty() {
+            let error = AddressError::Refused { addresses: refused };
+            return Err(ConnectError::Address { host: place.clone(), error });
+        }
+        if !refused.is_empty() {
+            tracing::debug!(host = place, ?refused, "the address policy leaves out some addresses");
+        }
+    }
     race(place, addresses, deadlines, simultaneous).await
 }
 

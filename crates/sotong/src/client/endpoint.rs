@@ -6,13 +6,18 @@ use std::net::IpAddr;
 use sotong_proto::handshake::ClientRequest;
 use url::{Host, Url};
 
+use super::credentials::UserPassword;
 use super::error::UrlError;
 
 /// A URL that can be connected to, taken apart.
 ///
-/// Shows neither path nor query, because tokens travel there; a user name and a password are not even kept.
+/// Shows neither path nor query, because tokens travel there, nor a user name and a password.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Endpoint {
+    /// Without user name and password; what a relative URL is relative to.
+    url: Url,
+    /// The user name and the password that stood in the URL.
+    pub(super) credentials: Option<UserPassword>,
     pub(super) carriage: Carriage,
     pub(super) host: Host<String>,
     pub(super) port: u16,
@@ -41,6 +46,35 @@ impl Endpoint {
             url::ParseError::RelativeUrlWithoutBase => UrlError::Scheme { scheme: String::new() },
             error => UrlError::Syntax { what: error.to_string() },
         })?;
+        Endpoint::of_url(parsed)
+    }
+
+    /// Where a redirect's `Location` leads from here. A fragment is dropped, for it is never sent. `http:` means `ws:`, and
+    /// `https:` `wss:`: a server that knows of nothing but HTTP writes those.
+    pub(super) fn resolve(&self, location: &str) -> Result<Endpoint, UrlError> {
+        if let Some(position) = location.bytes().position(|byte| byte.is_ascii_control()) {
+            return Err(UrlError::Control { position });
+        }
+        let mut url =
+            self.url.join(location).map_err(|error| UrlError::Syntax { what: error.to_string() })?;
+        url.set_fragment(None);
+        let scheme = match url.scheme() {
+            "http" => Some("ws"),
+            "https" => Some("wss"),
+            _ => None,
+        };
+        if scheme.is_some_and(|scheme| url.set_scheme(scheme).is_err()) {
+            return Err(UrlError::Syntax { what: "no host".to_owned() });
+        }
+        Endpoint::of_url(url)
+    }
+
+    /// Whether both have the same scheme, host and port (RFC 6454, section 5).
+    pub(super) fn has_origin_of(&self, other: &Endpoint) -> bool {
+        (self.carriage, &self.host, self.port) == (other.carriage, &other.host, other.port)
+    }
+
+    fn of_url(mut parsed: Url) -> Result<Endpoint, UrlError> {
         let carriage = match parsed.scheme() {
             "ws" => Carriage::Plain,
             "wss" => Carriage::Tls,
@@ -56,6 +90,7 @@ impl Endpoint {
         let (Some(host), Some(port)) = (parsed.host(), parsed.port_or_known_default()) else {
             return Err(UrlError::Syntax { what: "no host".to_owned() });
         };
+        let host = host.to_owned();
         if port == 0 {
             return Err(UrlError::Syntax { what: "port 0, where nobody can listen".to_owned() });
         }
@@ -72,13 +107,10 @@ impl Endpoint {
         // The URL standard lets some characters through that have no place in a request.
         ClientRequest::new(&*authority, &*resource)
             .map_err(|error| UrlError::Syntax { what: error.to_string() })?;
-        if !parsed.username().is_empty() || parsed.password().is_some() {
-            tracing::debug!(
-                host = authority,
-                "the URL's user name and password are not sent; a header Authorization would be"
-            );
-        }
-        Ok(Endpoint { carriage, host: host.to_owned(), port, authority, resource })
+        let credentials = UserPassword::of_url(&parsed).map_err(UrlError::Credentials)?;
+        // Neither can fail where there is a host.
+        let _ = (parsed.set_username(""), parsed.set_password(None));
+        Ok(Endpoint { url: parsed, credentials, carriage, host, port, authority, resource })
     }
 
     /// The host as TLS wants it: an IPv6 address without brackets, a name without the dot that ends it.
@@ -246,6 +278,41 @@ mod tests {
     }
 
     #[test]
+    fn credentials_are_kept_apart_from_what_is_sent_as_host() {
+        let endpoint = parsed("wss://us%65r:p%40ss@example.com/chat");
+        assert_eq!((&*endpoint.authority, &*endpoint.resource), ("example.com", "/chat"));
+        assert!(endpoint.credentials == UserPassword::new("user", "p@ss").ok());
+        assert!(parsed("ws://example.com/").credentials.is_none());
+    }
+
+    #[test]
+    fn b13_where_a_location_leads() {
+        let from = parsed("wss://user:password@example.com:81/a/b?c");
+        for (location, leads, resource) in [
+            ("/x", "wss://example.com:81", "/x"),
+            ("x", "wss://example.com:81", "/a/x"),
+            ("../x?y", "wss://example.com:81", "/x?y"),
+            ("?d", "wss://example.com:81", "/a/b?d"),
+            ("#top", "wss://example.com:81", "/a/b?c"),
+            ("//other.example/x#top", "wss://other.example", "/x"),
+            ("https://example.com/", "wss://example.com", "/"),
+            ("HTTPS://Other.example:443", "wss://other.example", "/"),
+            ("http://other.example/", "ws://other.example", "/"),
+            ("ws://other.example/", "ws://other.example", "/"),
+            ("https:other.example", "wss://other.example", "/"),
+        ] {
+            let to = from.resolve(location).unwrap_or_else(|error| panic!("{location}: {error}"));
+            assert_eq!((format!("{to:?}"), &*to.resource), (leads.to_owned(), resource), "{location}");
+            assert!(to.credentials.is_none(), "{location}");
+        }
+        for location in
+            ["ftp://example.com/", "mailto:a@b", "https://", "https://exa mple/", "//:1/", "/a\tb", "data:,"]
+        {
+            assert!(from.resolve(location).is_err(), "{location}");
+        }
+    }
+
+    #[test]
     fn nothing_secret_is_shown() {
         let shown = format!("{:?}", parsed("wss://user:password@example.com:1/path?token=secret"));
         assert_eq!(shown, "wss://example.com:1");
@@ -255,6 +322,7 @@ mod tests {
             "wss://user:password@exa mple.com/path?token=secret",
             "user:password@example.com/path?token=secret",
             "user:password@example.com/path?token=secret\n",
+            "ws://user%3A:password@example.com/path?token=secret",
         ] {
             let error = refused(url);
             let shown = format!("{error} {error:?}");

@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 
 use sotong_proto::handshake::{HeaderError, RefusedResponse, RequestError, ResponseError};
 
+use super::address_policy::AddressError;
+use super::credentials::CredentialsError;
 use super::proxy::{ProxyUrlError, TunnelError};
+use super::redirect::RedirectError;
 use super::timeouts::{ConnectDeadline, ConnectStep};
 #[cfg(feature = "tls")]
 use crate::tls::TlsError;
@@ -38,6 +41,13 @@ pub enum ConnectError {
     Header(HeaderError),
     /// A sub-protocol cannot be offered. Nothing was sent.
     Protocol(RequestError),
+    /// The address policy refuses where the URL, or a redirect, leads. Nothing was sent there.
+    Address {
+        /// Host and port.
+        host: String,
+        /// Why.
+        error: AddressError,
+    },
     /// The host's name has no address, or nobody could tell.
     Resolve {
         /// The name.
@@ -90,6 +100,17 @@ pub enum ConnectError {
     /// The server answered in HTTP that there is no WebSocket for us: its status, its headers and the first bytes of
     /// the body.
     Refused(Box<RefusedResponse>),
+    /// The server answered with a redirect that was not followed, though [`with_redirects_max`] allows some.
+    ///
+    /// [`with_redirects_max`]: crate::Client::with_redirects_max
+    Redirect {
+        /// Host and port of that server.
+        host: String,
+        /// Its answer.
+        answer: Box<RefusedResponse>,
+        /// Why it was not followed.
+        error: RedirectError,
+    },
     /// The server agreed, or seemed to, but its answer breaks the rules of the handshake (RFC 6455, section 4.1). The
     /// connection was dropped.
     Handshake(ResponseError),
@@ -103,6 +124,7 @@ impl fmt::Display for ConnectError {
             ConnectError::Url(error) => error.fmt(f),
             ConnectError::Header(error) => error.fmt(f),
             ConnectError::Protocol(error) => error.fmt(f),
+            ConnectError::Address { host, error } => write!(f, "{host}: {error}"),
             ConnectError::Resolve { host, error } => write!(f, "host {host:?} cannot be resolved: {error}"),
             ConnectError::Tcp { host, attempts } => {
                 write!(f, "no TCP connection to {host}")?;
@@ -136,10 +158,13 @@ impl fmt::Display for ConnectError {
                 refused.fmt(f)?;
                 f.write_str(match refused.status() {
                     200..=299 | 404 => " (is a WebSocket served at this path?)",
-                    300..=399 => "; redirects are not followed (header Location says where to)",
+                    300..=399 => "; redirects are not followed (header Location says where to; Client::with_redirects_max)",
                     401 | 407 => "; it wants credentials (header Authorization)",
                     _ => "",
                 })
+            }
+            ConnectError::Redirect { host, answer, error } => {
+                write!(f, "{host} answered {} with {error}", answer.status())
             }
             ConnectError::Handshake(error) => error.fmt(f),
             ConnectError::Io(error) => write!(f, "the WebSocket handshake could not be finished: {error}"),
@@ -196,6 +221,8 @@ impl std::error::Error for ConnectError {
             ConnectError::Url(error) => Some(error),
             ConnectError::Header(error) => Some(error),
             ConnectError::Protocol(error) => Some(error),
+            ConnectError::Address { error, .. } => Some(error),
+            ConnectError::Redirect { error, .. } => Some(error),
             ConnectError::Resolve { error, .. } | ConnectError::Io(error) => Some(error),
             ConnectError::Tcp { attempts, .. } => match attempts.last() {
                 Some((_, error)) => Some(error),
@@ -248,6 +275,8 @@ pub enum UrlError {
         /// Where, in bytes from the start.
         position: usize,
     },
+    /// Its user name or password cannot be sent.
+    Credentials(CredentialsError),
     /// It begins with `wss://`, and the library was built without its feature `tls`.
     WithoutTls,
     /// It is malformed.
@@ -272,6 +301,7 @@ impl fmt::Display for UrlError {
             UrlError::Control { position } => {
                 write!(f, "the URL holds a control character at byte {position} (is it a line break?)")
             }
+            UrlError::Credentials(error) => write!(f, "the URL's credentials cannot be sent: {error}"),
             UrlError::WithoutTls => {
                 f.write_str("the URL begins with wss://, and sotong was built without its feature tls")
             }

@@ -4,14 +4,15 @@
 //!   Client::connect(url)           settings.rs: what it was told
 //!      │ endpoint.rs   the URL, taken apart
 //!      │ reach.rs      all that follows, in its order
-//!      │ dial.rs       addresses of the host, and a race of them ── gate.rs: one connect at a time to each
+//!      │ dial.rs       addresses of the host (address_policy.rs: which), and a race of them ── gate.rs: one connect at a time to each
 //!      │ proxy/        or a proxy that does it: CONNECT, SOCKS5, and what the environment says
 //!      │ secure.rs     TLS, for wss
-//!      │ handshake.rs  request and answer, through the core
+//!      │ handshake.rs  request and answer, through the core ── redirect.rs: from the start again, elsewhere
 //!      ▼
 //!   Established::pull, ::events          timeouts.rs: a deadline for each step and for the whole
 //! ```
 
+mod address_policy;
 mod credentials;
 mod dial;
 mod endpoint;
@@ -20,6 +21,7 @@ mod gate;
 mod handshake;
 mod proxy;
 mod reach;
+mod redirect;
 #[cfg(feature = "tls")]
 mod secure;
 mod settings;
@@ -38,9 +40,11 @@ use crate::events::Events;
 use crate::sender::Sender;
 use crate::socket::WebSocket;
 
+pub use self::address_policy::{AddressError, AddressPolicy, AddressPolicyError};
 pub use self::credentials::CredentialsError;
 pub use self::error::{ConnectError, UrlError};
 pub use self::proxy::{Proxy, ProxyUrlError, TunnelError};
+pub use self::redirect::RedirectError;
 pub use self::timeouts::{ConnectDeadline, ConnectStep, ConnectTimeouts};
 
 /// Connects to a WebSocket server, with the settings of [`Client::new`].
@@ -92,7 +96,8 @@ pub fn connect(url: &str) -> impl Future<Output = Result<WebSocket, ConnectError
 /// # What happens on the way
 ///
 /// 1. The URL is read as a browser reads it: default ports 80 and 443, IPv6 in brackets, international names in
-///    their ASCII form. A user name and a password in it are not sent; see [`with_basic_auth`](Self::with_basic_auth).
+///    their ASCII form. A user name and a password in it are sent as [`with_basic_auth`](Self::with_basic_auth) does,
+///    unless a header `Authorization` was set.
 /// 2. If a proxy was named, or the environment names one, it is asked for a way to the host, whose name is resolved
 ///    there: see [`with_proxy`](Self::with_proxy). All below goes through it.
 /// 3. Otherwise the host's addresses are found, and tried in turn: the next one when one has failed or has had 250 ms,
@@ -102,7 +107,8 @@ pub fn connect(url: &str) -> impl Future<Output = Result<WebSocket, ConnectError
 ///    off. One that has begun and is not polled any more keeps the others waiting. Through a proxy each host name counts
 ///    as an address of its own.
 /// 5. `wss:` speaks TLS: see [`ClientTls`](crate::tls::ClientTls). It needs the feature `tls`, which is on by default.
-/// 6. The handshake. Redirects are not followed, because credentials would travel with them: the error tells where to.
+/// 6. The handshake. Redirects are not followed unless [`with_redirects_max`](Self::with_redirects_max) says so: the
+///    error tells where to.
 ///
 /// Each step has a deadline: see [`ConnectTimeouts`].
 #[derive(Clone, Default)]
@@ -130,7 +136,7 @@ impl Client {
     /// When polled outside of a tokio runtime that has I/O and time enabled.
     pub fn connect(&self, url: &str) -> impl Future<Output = Result<WebSocket, ConnectError>> + Send + use<> {
         let (client, endpoint) = (self.clone(), Endpoint::parse(url));
-        async move { Ok(client.reach(&endpoint?).await?.established.pull()) }
+        async move { Ok(client.reach(endpoint?).await?.established.pull()) }
     }
 
     /// Connects, in event form: `make` is called once, with the server's answer, when the handshake is done, and makes
@@ -178,15 +184,15 @@ impl Client {
     {
         let (client, endpoint) = (self.clone(), Endpoint::parse(url));
         async move {
-            let Connected { established, response } = client.reach(&endpoint?).await?;
+            let Connected { established, response } = client.reach(endpoint?).await?;
             Ok(established.events(make(&response)))
         }
     }
 
     /// Connects over a stream that is connected already: through a proxy, a tunnel, a unix socket, memory.
     ///
-    /// The URL says what to ask for. No name is resolved, nobody is waited for, and no TLS is added: for `wss:` the
-    /// stream speaks it already. Of the deadlines those of the handshake and of the whole hold. For the event form see
+    /// The URL says what to ask for. No name is resolved, nobody is waited for, no proxy is asked, no redirect is followed,
+    /// and no TLS is added: for `wss:` the stream speaks it already. Of the deadlines those of the handshake and of the whole hold. For the event form see
     /// [`connect_events_over`](Self::connect_events_over).
     ///
     /// ```
@@ -223,7 +229,7 @@ impl Client {
         url: &str,
     ) -> impl Future<Output = Result<WebSocket, ConnectError>> + Send + use<S> {
         let (client, endpoint, carrier) = (self.clone(), Endpoint::parse(url), stream.into());
-        async move { Ok(client.reach_over(&endpoint?, carrier).await?.established.pull()) }
+        async move { Ok(client.reach_over(endpoint?, carrier).await?.established.pull()) }
     }
 
     /// [`connect_over`](Self::connect_over) in event form; `make` is called as in
@@ -249,7 +255,7 @@ impl Client {
     {
         let (client, endpoint, carrier) = (self.clone(), Endpoint::parse(url), stream.into());
         async move {
-            let Connected { established, response } = client.reach_over(&endpoint?, carrier).await?;
+            let Connected { established, response } = client.reach_over(endpoint?, carrier).await?;
             Ok(established.events(make(&response)))
         }
     }

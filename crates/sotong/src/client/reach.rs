@@ -11,8 +11,10 @@ use super::error::UrlError;
 use super::gate::{self, Pass};
 use super::handshake::{self, Agreed};
 use super::proxy::{self, Means, Proxy};
+use super::redirect::{Hop, is_redirect};
 #[cfg(feature = "tls")]
 use super::secure;
+use super::settings::AUTHORIZATION;
 use super::timeouts::{ConnectStep, Deadlines};
 use crate::carrier::Carrier;
 use crate::driver::random;
@@ -36,17 +38,29 @@ struct Way {
 }
 
 impl Client {
-    /// From an endpoint to a connection.
-    pub(super) async fn reach(&self, endpoint: &Endpoint) -> Result<Connected, ConnectError> {
-        let settings = &*self.settings;
-        let deadlines = Deadlines::begin(settings.timeouts);
+    /// From an endpoint to a connection, there or wherever it leads.
+    pub(super) async fn reach(&self, endpoint: Endpoint) -> Result<Connected, ConnectError> {
+        let (max, deadlines) = (self.settings.redirects_max, Deadlines::begin(self.settings.timeouts));
+        let mut hop = Hop::first(endpoint);
+        loop {
+            match self.visit(&hop, &deadlines).await {
+                Err(ConnectError::Refused(answer)) if max > 0 && is_redirect(answer.status()) => {
+                    hop = hop.follow(answer, max)?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn visit(&self, hop: &Hop, deadlines: &Deadlines) -> Result<Connected, ConnectError> {
+        let (settings, endpoint) = (&*self.settings, &hop.endpoint);
         #[cfg(not(feature = "tls"))]
         if endpoint.carriage == Carriage::Tls {
             return Err(UrlError::WithoutTls.into());
         }
         let Way { carrier, peer, pass } = match settings.route.proxy(endpoint)? {
-            None => self.directly(endpoint, &deadlines).await?,
-            Some(proxy) => self.through(&proxy, endpoint, &deadlines).await?,
+            None => self.directly(endpoint, deadlines).await?,
+            Some(proxy) => self.through(&proxy, endpoint, deadlines).await?,
         };
         let carrier = match endpoint.carriage {
             Carriage::Plain => carrier,
@@ -54,19 +68,24 @@ impl Client {
             Carriage::Tls => {
                 let tls = settings.tls.clone().unwrap_or_default();
                 let (place, name) = (endpoint.place(), endpoint.server_name());
-                secure::secure(&place, &name, carrier, &tls, &deadlines).await?
+                secure::secure(&place, &name, carrier, &tls, deadlines).await?
             }
             #[cfg(not(feature = "tls"))]
             Carriage::Tls => unreachable!("it was refused above"),
         };
-        let connected = self.shake(endpoint, carrier, peer, &deadlines).await;
+        let connected = self.shake(hop, carrier, peer, deadlines).await;
         // The next one may connect when this one is through, well or badly.
         drop(pass);
         connected
     }
 
     async fn directly(&self, endpoint: &Endpoint, deadlines: &Deadlines) -> Result<Way, ConnectError> {
-        let destination = Destination { host: &endpoint.host, port: endpoint.port, place: endpoint.place() };
+        let destination = Destination {
+            host: &endpoint.host,
+            port: endpoint.port,
+            place: endpoint.place(),
+            policy: self.settings.address_policy.as_deref(),
+        };
         let Dialled { stream, address, pass } =
             dial::dial(&destination, deadlines, self.settings.simultaneous).await?;
         Ok(Way { carrier: stream.into(), peer: Peer::new(Some(address)), pass })
@@ -79,6 +98,11 @@ impl Client {
         deadlines: &Deadlines,
     ) -> Result<Way, ConnectError> {
         let settings = &*self.settings;
+        if let Some(policy) = &settings.address_policy {
+            policy
+                .check_behind_proxy(&endpoint.host)
+                .map_err(|error| ConnectError::Address { host: endpoint.place(), error })?;
+        }
         let pass = match settings.simultaneous {
             Simultaneous::Allow => None,
             Simultaneous::Wait => {
@@ -99,28 +123,28 @@ impl Client {
     /// The same over a stream of the caller's.
     pub(super) async fn reach_over(
         &self,
-        endpoint: &Endpoint,
+        endpoint: Endpoint,
         carrier: Carrier,
     ) -> Result<Connected, ConnectError> {
         let deadlines = Deadlines::begin(self.settings.timeouts);
         // It fails, as asking for the peer does, where the stream is gone: the handshake will say so.
         let _ = carrier.set_nodelay();
         let peer = Peer::new(carrier.peer_addr().ok().flatten());
-        self.shake(endpoint, carrier, peer, &deadlines).await
+        self.shake(&Hop::first(endpoint), carrier, peer, &deadlines).await
     }
 
     /// The handshake over a stream.
     async fn shake(
         &self,
-        endpoint: &Endpoint,
+        hop: &Hop,
         mut carrier: Carrier,
         peer: Peer,
         deadlines: &Deadlines,
     ) -> Result<Connected, ConnectError> {
-        let settings = &*self.settings;
+        let (settings, endpoint) = (&*self.settings, &hop.endpoint);
         let Surroundings { clock, guard } = Surroundings::current();
         let nonce = random::bytes().map_err(ConnectError::Io)?;
-        let handshake = ClientHandshake::new(self.request(endpoint)?, nonce, &settings.config, clock.now());
+        let handshake = ClientHandshake::new(self.request(hop)?, nonce, &settings.config, clock.now());
         let due = deadlines.step(ConnectStep::Handshake);
         let shaken = handshake::shake(&mut carrier, handshake, &endpoint.place(), due).await;
         #[cfg(feature = "tls")]
@@ -133,15 +157,23 @@ impl Client {
         Ok(Connected { established, response })
     }
 
-    /// What to ask for at that endpoint.
-    fn request(&self, endpoint: &Endpoint) -> Result<ClientRequest, ConnectError> {
+    /// What to ask for at that station.
+    fn request(&self, hop: &Hop) -> Result<ClientRequest, ConnectError> {
+        let Hop { endpoint, .. } = hop;
         let mut request = ClientRequest::new(&*endpoint.authority, &*endpoint.resource)?
             .with_compression(self.settings.config.compression);
         for protocol in &self.settings.protocols {
             request = request.with_protocol(&**protocol)?;
         }
-        for (name, value) in &self.settings.headers {
+        let sent = || self.settings.headers.iter().filter(|(name, _)| hop.audience().may_have(name));
+        for (name, value) in sent() {
             request = request.with_header(&**name, &**value)?;
+        }
+        // As browsers do; but two headers of that name would be none.
+        if let Some(credentials) = &endpoint.credentials
+            && !sent().any(|(name, _)| name.eq_ignore_ascii_case(AUTHORIZATION))
+        {
+            request = request.with_header(AUTHORIZATION, credentials.basic())?;
         }
         Ok(request)
     }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use sotong_proto::Config;
+#[cfg(doc)]
+use sotong_proto::handshake::Response;
 use sotong_proto::handshake::{ClientRequest, HeaderError, RequestError};
 
 use super::Client;
 #[cfg(doc)]
 use super::ConnectError;
+use super::address_policy::AddressPolicy;
 use super::credentials::{self, CredentialsError, UserPassword};
 use super::dial::Simultaneous;
 use super::proxy::{Proxy, Route};
@@ -34,6 +37,8 @@ pub(super) struct Settings {
     #[cfg(feature = "tls")]
     pub(super) proxy_tls: Option<ClientTls>,
     pub(super) simultaneous: Simultaneous,
+    pub(super) redirects_max: u32,
+    pub(super) address_policy: Option<Arc<AddressPolicy>>,
 }
 
 /// Settings.
@@ -53,7 +58,9 @@ impl Client {
 
     /// Adds a header to the request, such as `Authorization`, `Cookie` or `Origin`.
     ///
-    /// Headers are sent in the order in which they were added; adding one twice sends it twice.
+    /// Headers are sent in the order in which they were added; adding one twice sends it twice. There is no jar for
+    /// cookies: those to send are one header, `Cookie: a=1; b=2`, and those that the server sets are in its
+    /// [`Response`].
     ///
     /// # Errors
     /// When the name is not a token, the value holds a line break or another control character (whoever could write
@@ -152,6 +159,31 @@ impl Client {
     #[must_use]
     pub fn with_simultaneous_connects(mut self) -> Self {
         self.settings_mut().simultaneous = Simultaneous::Allow;
+        self
+    }
+
+    /// Follows so many redirects at most, one after another. Default: none; a redirect is then
+    /// [`ConnectError::Refused`].
+    ///
+    /// 301, 302, 303, 307 and 308 are followed, to `ws:` and `wss:`, for which a server may also write `http:` and
+    /// `https:`; never from `wss:` to `ws:`. All stations together have the time of [`ConnectTimeouts::total`]. For each of
+    /// them anew the proxy is chosen and the [address policy](Self::with_address_policy) asked.
+    ///
+    /// To another origin (scheme, host or port) nothing goes along that may be a secret: of the headers that were set here
+    /// only `Accept`, `Accept-Language`, `Origin` and `User-Agent`, so neither `Authorization` nor `Cookie` nor what else
+    /// you added; no user name of the URL. Nor do they come back when that origin leads to the first one again. From `ws:` to
+    /// `wss:` is to another origin: with credentials, write the URL with `wss:` at once. Sub-protocols do go along; a token
+    /// among them would, too.
+    #[must_use]
+    pub fn with_redirects_max(mut self, max: u32) -> Self {
+        self.settings_mut().redirects_max = max;
+        self
+    }
+
+    /// Connects only where this policy allows it: for URLs that come from strangers. Default: everywhere.
+    #[must_use]
+    pub fn with_address_policy(mut self, policy: AddressPolicy) -> Self {
+        self.settings_mut().address_policy = Some(Arc::new(policy));
         self
     }
 

@@ -248,7 +248,8 @@ pub(super) async fn open(
 
 /// A connection to the proxy itself.
 async fn reach(proxy: &Proxy, means: &Means<'_>) -> Result<(Carrier, SocketAddr), ConnectError> {
-    let destination = Destination { host: &proxy.host, port: proxy.port, place: proxy.to_string() };
+    let destination =
+        Destination { host: &proxy.host, port: proxy.port, place: proxy.to_string(), policy: None };
     // The rule of one connect at a time is about the server's address.
     let Dialled { stream, address, pass: _ } =
         dial::dial(&destination, means.deadlines, Simultaneous::Allow).await?;
