@@ -40,7 +40,7 @@ use sotong_proto::{
 
 use self::clock::Clock;
 use self::outbound::Over;
-use self::shared::Shared;
+use self::shared::{Form, Shared};
 use self::turn::{Corked, SCRATCH_BYTES};
 use self::wheel::{Slot, TICK};
 use crate::counts::{self, Tally};
@@ -51,7 +51,9 @@ use crate::transport::Transport;
 
 /// How often a turn reads before it lets other tasks of its thread have theirs.
 const READS_PER_TURN: usize = 4;
-/// With more than this waiting to be sent, reading stops: a peer that does not take answers gets no questions in.
+/// With more than this waiting to be sent, reading stops: a peer that does not take answers gets no questions in. A
+/// client that is read by `recv` reads on, as browsers do: what it takes in waits in its inbox, which has a limit of its
+/// own, and a server that stops reading in the same way would wait for it, and it for the server.
 const UNSENT_BYTES_MAX: usize = 64 * 1024;
 
 /// How long the core's Close waits for a pulling application to answer the messages that came before it.
@@ -382,13 +384,14 @@ impl<S: Sink> Driver<S> {
         if !self.connection.wants_input() {
             return SCRATCH_BYTES;
         }
+        let reads_on = self.side == Side::Client && self.shared().form == Form::Pull;
         // No more than what can be answered with as much.
         let answerable = self.shared().outbox_bytes_max().saturating_sub(unsent);
-        if unsent > UNSENT_BYTES_MAX.min(answerable) {
+        if !reads_on && unsent > UNSENT_BYTES_MAX.min(answerable) {
             return 0;
         }
-        let room = self.sink.as_mut().map_or(SCRATCH_BYTES, |sink| sink.room(driver));
-        room.min(SCRATCH_BYTES).min(answerable.max(1))
+        let room = self.sink.as_mut().map_or(SCRATCH_BYTES, |sink| sink.room(driver)).min(SCRATCH_BYTES);
+        if reads_on { room } else { room.min(answerable.max(1)) }
     }
 
     /// Reads once and hands on what came; or what had come, and found no room.
