@@ -62,6 +62,23 @@
 //! A server that refuses is an error with its status, its headers and the first bytes of its body; each step of the way
 //! has a deadline of its own, [`ConnectTimeouts`].
 //!
+//! # The browser's object
+//!
+//! [`web::WebSocket`] is the object of web pages with its semantics: a constructor that never waits, listeners and slots,
+//! `readyState`, `bufferedAmount`, the same checks, the same order of events. What browsers hide, the cause of an error, is
+//! told.
+//!
+//! ```no_run
+//! use sotong::web::{WebSocket, on};
+//!
+//! # async fn example() -> Result<(), sotong::web::Error> {
+//! let socket = WebSocket::new("wss://example.com/chat")?;
+//! socket.set_on_open(|socket| socket.send("hello"));
+//! socket.add_event_listener(on::MESSAGE, |event| println!("{}", event.data()));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # TLS
 //!
 //! `wss://` works with nothing set: the platform's roots are trusted. Roots of your own and client certificates are a
@@ -167,6 +184,7 @@
 //! | --- | --- |
 //! | serve | [`Server`], [`Serve`], [`Handle`], [`Stats`] |
 //! | connect | [`connect`], [`Client`], [`ConnectTimeouts`], [`ConnectError`] |
+//! | have the browser's object | [`web::WebSocket`] |
 //! | stay connected | [`reconnect::Reconnect`] |
 //! | speak TLS | `Client::with_tls`, `Server::with_tls`, the module `tls` |
 //! | receive and send in a loop | [`WebSocket`] |
@@ -217,6 +235,7 @@ mod topics;
 mod transport;
 #[cfg(feature = "hyper")]
 pub mod upgrade;
+pub mod web;
 
 #[cfg(feature = "axum")]
 #[doc(inline)]

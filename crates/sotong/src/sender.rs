@@ -8,6 +8,7 @@ use std::time::Duration;
 use sotong_proto::handshake::{Request, Response};
 use sotong_proto::{Close, CloseCode, Closed, Config, Initiator, Refused};
 
+use crate::driver::outbound::Over;
 use crate::driver::shared::Shared;
 use crate::error::{Error, SendError, TrySendError};
 use crate::outgoing::Outgoing;
@@ -199,9 +200,14 @@ impl Sender {
     /// # Cancel safety
     /// Dropping it changes nothing.
     pub async fn closed(&self) -> Arc<Closed> {
+        self.over().await.closed
+    }
+
+    /// The same, and what went wrong.
+    pub(crate) async fn over(&self) -> Over {
         loop {
             match self.shared.over_or_wait() {
-                Ok(over) => return over.closed,
+                Ok(over) => return over,
                 Err(end) => end.await,
             }
         }

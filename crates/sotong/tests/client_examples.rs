@@ -55,6 +55,11 @@ async fn the_event_form() {
 }
 
 #[tokio::test]
+async fn the_browsers_object() {
+    check("web").await;
+}
+
+#[tokio::test]
 async fn the_one_that_reconnects() {
     let server = support::pull_echo(Config::default()).await;
     let url = format!("ws://{}/", server.address);
