@@ -1,4 +1,4 @@
-"""Plays Sotong's client, in both forms, over ws and wss, against somebody else's echo server.
+"""Plays Sotong's client, in each form, over ws and wss, against somebody else's echo server.
 
     servers.py CLIENT --name NAME --out FOLDER [--connect BINARY] [--can VERB]... -- COMMAND...
     servers.py CLIENT --name NAME --out FOLDER --short-texts --protocol P -- COMMAND...
@@ -24,6 +24,7 @@ from certificates import Certificates  # noqa: E402
 from target import Target, free_ports, running, with_other_ports  # noqa: E402
 
 DEADLINE_SECONDS = 240
+STYLES = ("event", "pull", "web")
 SHORT_TEXTS = (
     "text", "Korean text", "characters of four bytes", "empty text", "text of 125 bytes", "text of 126 bytes", "an empty ping",
     "500 messages in order", "close 1000", "close 1000 with a reason", "close 3000 with a reason",
@@ -52,7 +53,7 @@ def main() -> int:
     for scheme in ("ws", "wss"):
         files = [str(certificates.cert), str(certificates.key)] if scheme == "wss" else []
         with Target([*arguments.command, *files]) as target:
-            for style in ("event", "pull"):
+            for style in STYLES:
                 prefix = f"{arguments.name}, {scheme}, {style}: "
                 failures += play(arguments.client, target.url, style, prefix, certificates.ca, options)
             if arguments.connect:

@@ -4,7 +4,9 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use sotong::web::{Data, Options};
 use sotong::{Client, CloseCode, Events, MessageRef, Sender};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::timeout;
 
 use crate::Style;
@@ -34,6 +36,16 @@ pub(crate) async fn play(client: &Client, url: &str, style: Style) -> Result<Exi
 /// Echoes until the connection is closed. How it ended is the server's to judge: most cases break the protocol.
 async fn echo(client: &Client, url: &str, style: Style) -> Result<(), Box<dyn Error>> {
     match style {
+        Style::Web => {
+            let socket = Options::new().with_client(client.clone()).open(url)?;
+            let (tell, mut closed) = unbounded_channel();
+            socket.set_on_message(|event| match event.data() {
+                Data::Text(text) => event.target().send(text.clone()),
+                Data::Blob(bytes) | Data::ArrayBuffer(bytes) => event.target().send(bytes.clone()),
+            });
+            socket.set_on_close(move |_| tell.send(()).map_err(|_| "nobody waits"));
+            closed.recv().await.ok_or("no close event")?;
+        }
         Style::Event => {
             let sender = client.connect_events(url, |_| Echo).await?;
             sender.closed().await;

@@ -4,7 +4,7 @@
 //!   main.rs ── autobahn.rs   echoes to Autobahn's fuzzing server, which judges
 //!       ├───── table.rs      plays the table of cases against an echo server, and judges itself
 //!       └───── traffic.rs    plays random messages by a seed against an echo server, and judges itself
-//!                └── link.rs one connection, in pull or event form
+//!                └── link.rs one connection, in pull or event form, or as the browser's object
 //! ```
 
 mod autobahn;
@@ -85,11 +85,13 @@ fn window_bits(typed: &str) -> Result<WindowBits, String> {
     typed.parse().ok().and_then(WindowBits::new).ok_or_else(|| "a number from 8 to 15 is wanted".to_string())
 }
 
-/// The two forms of the library.
+/// The forms of the library.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Style {
     Event,
     Pull,
+    /// The browser's object
+    Web,
 }
 
 impl Peer {

@@ -99,7 +99,7 @@ impl Play {
                 answered += 1;
             }
         }
-        link.close(CloseCode::NORMAL, "").await;
+        link.close(Some(CloseCode::NORMAL), "").await?;
         println!("{{\"messages\":{answered},\"bytes\":{bytes},\"state\":{}}}", traffic.state);
         Ok(ExitCode::SUCCESS)
     }
