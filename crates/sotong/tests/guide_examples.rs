@@ -186,3 +186,13 @@ async fn players_see_each_other_move_and_go() {
     expect_text(&mut late, "0").await;
     until(&mut bora, |players| players == [[0, 128, 128], [1, 128, 128]]).await;
 }
+
+#[tokio::test]
+async fn the_pages_object_in_a_program_says_what_the_page_says() {
+    let server = Example::start("guide_echo").await;
+    let url = format!("ws://{}", server.address);
+    let output = soon(command("guide_same").await.arg(url).output()).await.expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let same = include_str!("../../../docs/guide/same.txt");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), same);
+}

@@ -64,6 +64,7 @@ module.exports = [
   says('what was sent waits, and is counted', 'waiting'),
   says('a close with a code and a reason', 'close'),
   says('which codes a page may give', 'codes'),
+  says('the ten lines that a program has, too', 'same'),
   ['what else throws at once, and what does not', (world) => withServer(world, 'guide_echo', async (target) => {
     const page = await world.browser.newPage();
     await page.goto(target.http);
