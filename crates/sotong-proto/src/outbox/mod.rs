@@ -291,20 +291,23 @@ impl Outbox {
         })
     }
 
-    /// Puts what was corked in front of everything that waits. What was corked is then empty.
+    /// Puts what was corked in front of everything that waits; `read` is the buffer that was read into. What was corked
+    /// is then empty.
     ///
     /// Only while nothing of what waits has left in part, or a frame would be torn.
-    pub fn prepend(&mut self, corked: &mut Cork) {
-        let pong_bytes = corked.pong_bytes();
-        self.put_in_front(corked.take(), pong_bytes);
+    pub fn prepend(&mut self, corked: &mut Cork, read: &[u8]) {
+        self.prepend_rest(corked, read, 0);
     }
 
     /// Puts the rest of what was corked, of which `sent` bytes are with the kernel already, in front.
-    pub fn prepend_rest(&mut self, corked: &mut Cork, sent: usize) {
-        let rest = corked.bytes()[sent..].to_vec();
+    pub fn prepend_rest(&mut self, corked: &mut Cork, read: &[u8], sent: usize) {
         // Of the Pongs some may have left; counting them all is the safe side.
-        self.put_in_front(rest, corked.pong_bytes());
-        corked.clear();
+        let pong_bytes = corked.pong_bytes();
+        let postponed = corked.take_postponed();
+        self.put_in_front(corked.take_rest(read, sent), pong_bytes);
+        if let Some(payload) = postponed {
+            self.pong(&payload);
+        }
     }
 
     fn put_in_front(&mut self, bytes: Vec<u8>, pong_bytes: usize) {

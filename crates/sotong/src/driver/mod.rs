@@ -26,7 +26,7 @@ mod subscriber;
 pub(crate) mod turn;
 mod wheel;
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -34,12 +34,12 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use sotong_proto::{
-    CarrierState, Close, CloseCode, Config, Connection, Cork, Deflate, Event, Initiator, MessageRef, Replies,
-    Side, Time,
+    CarrierState, Close, CloseCode, Config, Connection, Deflate, Event, Initiator, MessageRef, Replies, Side,
+    Time,
 };
 
 use self::clock::Clock;
-use self::outbound::Over;
+use self::outbound::{Over, write_corked};
 use self::shared::{Form, Shared};
 use self::turn::{Corked, SCRATCH_BYTES};
 use self::wheel::{Slot, TICK};
@@ -237,7 +237,7 @@ impl<S: Sink> Driver<S> {
             if !early.is_empty() {
                 self.hand_on(&mut early, self.clock.now());
             }
-            corked.flush(|cork| self.shared().queue_corked(cork));
+            corked.flush(|cork, read| self.shared().queue_corked(cork, read));
         });
     }
 
@@ -268,25 +268,29 @@ impl<S: Sink> Driver<S> {
             // Nothing waits. What is corked (in event form only, where nobody else writes) needs no lock.
             let corked_bytes = corked.len();
             if corked_bytes > 0 {
-                match corked.flush(|cork| write_corked(cork, |bytes| transport.poll_write(context, bytes))) {
+                match corked.flush(|cork, read| {
+                    write_corked(cork, read, |bytes| transport.poll_write(context, bytes))
+                }) {
                     Poll::Ready(count) => written = count?,
                     Poll::Pending => is_blocked = true,
                 }
             }
-            if written == corked_bytes {
+            if written == corked_bytes && corked.forget() {
                 self.connection.wrote(0, written > 0, now);
                 return Ok(0);
             }
         }
         let mut outbound = shared.lock();
         if written > 0 || is_blocked {
-            corked.flush(|cork| outbound.keep_rest(cork, written));
+            corked.flush(|cork, read| outbound.keep_rest(cork, read, written));
         }
         let result = loop {
             if is_blocked {
                 break Ok(());
             }
-            match corked.flush(|cork| outbound.write(cork, |bytes| transport.poll_write(context, bytes))) {
+            match corked
+                .flush(|cork, read| outbound.write(cork, read, |bytes| transport.poll_write(context, bytes)))
+            {
                 Poll::Ready(Ok(0)) => break Ok(()),
                 Poll::Ready(Ok(count)) => written += count,
                 Poll::Ready(Err(error)) => break Err(error),
@@ -572,18 +576,6 @@ impl<S: Sink> Drop for Driver<S> {
         let _entered = self.shared().enter_span();
         self.finish(End::Dropped);
     }
-}
-
-/// Writes what is corked, and leaves it there unless all of it went. Returns how much did.
-fn write_corked(
-    cork: &mut Cork,
-    write: impl FnOnce(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
-) -> Poll<io::Result<usize>> {
-    let count = ready!(write(&[IoSlice::new(cork.bytes())]))?;
-    if count == cork.len() {
-        cork.clear();
-    }
-    Poll::Ready(Ok(count))
 }
 
 /// Drops the owner. It is the user's, so this may panic, too.

@@ -175,17 +175,18 @@ impl Outbound {
     pub(crate) fn write(
         &mut self,
         cork: &mut Cork,
+        read: &[u8],
         write: impl FnOnce(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if !cork.is_empty() {
             if self.outbox.is_empty() {
                 // From where it stands; what the carrier does not take waits in the outbox.
-                let result = write(&[IoSlice::new(cork.bytes())]);
-                self.keep_rest(cork, if let Poll::Ready(Ok(count)) = result { count } else { 0 });
+                let result = write_corked(cork, read, write);
+                self.keep_rest(cork, read, if let Poll::Ready(Ok(count)) = result { count } else { 0 });
                 return result;
             }
             self.lengthen_flushes(cork.len());
-            self.outbox.prepend(cork);
+            self.outbox.prepend(cork, read);
         }
         if self.outbox.is_empty() {
             return Poll::Ready(Ok(0));
@@ -198,13 +199,12 @@ impl Outbound {
     }
 
     /// Keeps what the kernel did not take of what was corked, of which `sent` bytes have left.
-    pub(super) fn keep_rest(&mut self, cork: &mut Cork, sent: usize) {
+    pub(super) fn keep_rest(&mut self, cork: &mut Cork, read: &[u8], sent: usize) {
         if sent < cork.len() {
             // By all of it: what has left just now is subtracted in `left`.
             self.lengthen_flushes(cork.len());
-            self.outbox.prepend_rest(cork, sent);
         }
-        cork.clear();
+        self.outbox.prepend_rest(cork, read, sent);
     }
 
     /// Queues a Ping and returns where its latency will come; `None` after a Close.
@@ -286,6 +286,20 @@ impl Outbound {
             topics: self.part_with_all(),
         }
     }
+}
+
+/// Writes what is corked, once, and leaves it there. Returns how much the kernel took.
+pub(super) fn write_corked(
+    cork: &Cork,
+    read: &[u8],
+    write: impl FnOnce(&[IoSlice<'_>]) -> Poll<io::Result<usize>>,
+) -> Poll<io::Result<usize>> {
+    if let Some(bytes) = cork.as_one() {
+        return write(&[IoSlice::new(bytes)]);
+    }
+    let mut slices = [IoSlice::new(&[]); Cork::SLICES_MAX];
+    let used = cork.io_slices(read, &mut slices);
+    write(&slices[..used])
 }
 
 /// What an end sets free.

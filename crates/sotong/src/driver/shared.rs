@@ -370,12 +370,9 @@ impl Shared {
 
     /// The core's answer to a Ping; only in the driver's turn.
     pub(crate) fn pong_out(&self, payload: &[u8]) {
-        if self.corks && self.is_quiet() {
-            if turn::cork_pong(self.address(), payload, self.pong_bytes_max.load(Ordering::Relaxed)) {
-                return;
-            }
-            // More Pongs than may wait: the outbox decides which is answered, and must know of those before.
-            turn::take_cork(self.address(), |cork| self.queue_corked(cork));
+        let pong_bytes_max = self.pong_bytes_max.load(Ordering::Relaxed);
+        if self.corks && self.is_quiet() && turn::cork_pong(self.address(), payload, pong_bytes_max) {
+            return;
         }
         self.reply(|outbox| outbox.pong(payload));
     }
@@ -386,9 +383,9 @@ impl Shared {
     }
 
     /// Moves what is corked into the outbox, for a driver that cannot write yet.
-    pub(crate) fn queue_corked(&self, cork: &mut Cork) {
+    pub(crate) fn queue_corked(&self, cork: &mut Cork, read: &[u8]) {
         let mut outbound = self.lock();
-        outbound.outbox.prepend(cork);
+        outbound.outbox.prepend(cork, read);
         self.publish(&outbound);
     }
 
@@ -517,11 +514,11 @@ impl Shared {
     pub(super) fn write_out(&self, outbound: &mut Outbound) -> News {
         let Some(transport) = outbound.transport.clone() else { return News::default() };
         // An error is the driver's to find: what could not be written makes it try.
-        let written = match outbound.write(&mut Cork::new(), |bytes| Poll::Ready(transport.try_write(bytes)))
-        {
-            Poll::Ready(Ok(written)) => written,
-            Poll::Ready(Err(_)) | Poll::Pending => 0,
-        };
+        let written =
+            match outbound.write(&mut Cork::new(), &[], |bytes| Poll::Ready(transport.try_write(bytes))) {
+                Poll::Ready(Ok(written)) => written,
+                Poll::Ready(Err(_)) | Poll::Pending => 0,
+            };
         outbound.left(written)
     }
 

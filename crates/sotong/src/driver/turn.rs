@@ -9,6 +9,9 @@ use crate::counts::Tally;
 
 /// How much one read takes at most. 256 KiB would do about as well; 128 KiB is much worse for messages of 64 KiB.
 pub(crate) const SCRATCH_BYTES: usize = 512 * 1024;
+/// From this many bytes on a payload that is sent back as it was read is not copied, but lent to the write. Below it the
+/// copy is cheaper than two more slices.
+const LENT_BYTES_MIN: usize = 8 * 1024;
 /// How much room the cork keeps between turns.
 const CORK_ROOM_BYTES: usize = SCRATCH_BYTES;
 
@@ -29,6 +32,8 @@ struct Turn {
     connection: Cell<usize>,
     cork: RefCell<Cork>,
     scratch: RefCell<Vec<u8>>,
+    /// While callbacks borrow from the scratch: where it is, and how long.
+    borrowed: Cell<(usize, usize)>,
     /// Messages that were received and corked on this thread, of all connections, and not told yet. Here and not in
     /// the driver, whose task just fits its block of memory.
     received: Cell<Tally>,
@@ -41,6 +46,7 @@ impl Turn {
             connection: Cell::new(0),
             cork: RefCell::new(Cork::new()),
             scratch: RefCell::new(Vec::new()),
+            borrowed: Cell::new((0, 0)),
             received: Cell::new(Tally::NONE),
             sent: Cell::new(Tally::NONE),
         }
@@ -52,6 +58,8 @@ pub(crate) struct Corked<'a> {
     turn: &'a Turn,
     connection_before: usize,
     cork_before: Cork,
+    /// What callbacks borrow from when one of them polls another driver: that one has a buffer of its own.
+    borrowed_before: (usize, usize),
 }
 
 /// Runs a turn of the connection.
@@ -61,6 +69,7 @@ pub(crate) fn begin<R>(connection: usize, run: impl FnOnce(&Corked<'_>) -> R) ->
         let corked = Corked {
             turn,
             connection_before: turn.connection.replace(connection),
+            borrowed_before: turn.borrowed.take(),
             // Empty unless a callback polls another driver.
             cork_before: if turn.cork.borrow().is_empty() { Cork::new() } else { turn.cork.take() },
         };
@@ -68,11 +77,44 @@ pub(crate) fn begin<R>(connection: usize, run: impl FnOnce(&Corked<'_>) -> R) ->
     })
 }
 
-impl Corked<'_> {
-    /// Hands what was corked to `write`, which must leave it empty.
+impl Turn {
+    /// Where in the scratch the bytes stand, if they do.
+    fn place_in_scratch(&self, bytes: &[u8]) -> Option<usize> {
+        let (address, length) = self.borrowed.get();
+        let start = bytes.as_ptr().addr().checked_sub(address)?;
+        (start + bytes.len() <= length).then_some(start)
+    }
+
+    /// Corks a message; lends it if it is large and stands in the scratch.
     #[inline]
-    pub(crate) fn flush<R>(&self, write: impl FnOnce(&mut Cork) -> R) -> R {
-        write(&mut self.turn.cork.borrow_mut())
+    fn cork(&self, cork: &mut Cork, message: MessageRef<'_>) {
+        let is_lent = message.as_bytes().len() >= LENT_BYTES_MIN
+            && self.place_in_scratch(message.as_bytes()).is_some_and(|start| cork.send_lent(message, start));
+        if !is_lent {
+            cork.send(message);
+        }
+    }
+}
+
+impl Corked<'_> {
+    /// Hands what was corked to `write`, with the buffer in which lent payloads stand. What is lent must be gone before
+    /// the next read.
+    #[inline]
+    pub(crate) fn flush<R>(&self, write: impl FnOnce(&mut Cork, &[u8]) -> R) -> R {
+        let mut cork = self.turn.cork.borrow_mut();
+        // Within a read the scratch is taken; but what is lent from it is written after that.
+        if cork.is_lent() { write(&mut cork, &self.turn.scratch.borrow()) } else { write(&mut cork, &[]) }
+    }
+
+    /// Forgets what was corked, because all of it is written; false if a Pong is still to come behind it, and it stays.
+    #[inline]
+    pub(crate) fn forget(&self) -> bool {
+        let mut cork = self.turn.cork.borrow_mut();
+        let is_all = !cork.is_postponed();
+        if is_all {
+            cork.clear();
+        }
+        is_all
     }
 
     /// Whether it is time to tell how many messages were received and corked on this thread.
@@ -97,7 +139,10 @@ impl Corked<'_> {
             // Zeroed by the operating system page by page, as it is used: an idle worker pays for what it read once.
             *scratch = vec![0; SCRATCH_BYTES];
         }
-        read(&mut scratch)
+        self.turn.borrowed.set((scratch.as_ptr().addr(), scratch.len()));
+        let result = read(&mut scratch);
+        self.turn.borrowed.set((0, 0));
+        result
     }
 }
 
@@ -105,6 +150,7 @@ impl Drop for Corked<'_> {
     #[inline]
     fn drop(&mut self) {
         self.turn.connection.set(self.connection_before);
+        self.turn.borrowed.set(self.borrowed_before);
         let mut cork = self.turn.cork.borrow_mut();
         // What a panic left behind belongs to a connection that is over.
         cork.clear();
@@ -149,7 +195,7 @@ pub(crate) fn cork(connection: usize, message: MessageRef<'_>, bytes_max: usize)
         if !cork.is_empty() && cork.len() + more > bytes_max {
             return Some(false);
         }
-        cork.send(message);
+        turn.cork(&mut cork, message);
         let mut sent = turn.sent.get();
         sent.count(message.as_bytes().len());
         turn.sent.set(sent);
@@ -174,18 +220,13 @@ pub(crate) fn take_tallies() -> (Tally, Tally) {
     TURN.try_with(|turn| (turn.received.take(), turn.sent.take())).unwrap_or_default()
 }
 
-/// Hands what the connection has corked on this thread to `take`, which must leave it empty.
-pub(crate) fn take_cork(connection: usize, take: impl FnOnce(&mut Cork)) {
-    TURN.with(|turn| {
-        if turn.connection.get() == connection {
-            take(&mut turn.cork.borrow_mut());
-        }
-    });
-}
-
-/// Corks a Pong; false if it is not the connection's turn on this thread, or too many are corked.
+/// Corks a Pong; false if it is not the connection's turn on this thread.
 pub(crate) fn cork_pong(connection: usize, payload: &[u8], pong_bytes_max: usize) -> bool {
     TURN.with(|turn| {
-        turn.connection.get() == connection && turn.cork.borrow_mut().pong(payload, pong_bytes_max)
+        let is_turn = turn.connection.get() == connection;
+        if is_turn {
+            turn.cork.borrow_mut().pong(payload, pong_bytes_max);
+        }
+        is_turn
     })
 }
