@@ -137,30 +137,23 @@ impl Header {
 /// Writes the header of a whole message or a control frame (FIN set, no reserved bit), in the shortest form.
 #[inline]
 pub(crate) fn encode_header(out: &mut Vec<u8>, opcode: OpCode, payload_length: usize, mask: Option<MaskKey>) {
-    let mut header = [0u8; HEADER_BYTES_MAX];
-    header[0] = 0x80 | opcode as u8;
+    let first = 0x80 | opcode as u8;
     let mask_bit = if mask.is_some() { 0x80 } else { 0 };
-    let mut length = match payload_length {
-        0..=125 => {
-            header[1] = mask_bit | payload_length as u8;
-            2
-        }
+    // Each form by itself: two bytes are then a store and not a call, which counts for small messages.
+    match payload_length {
+        0..=125 => out.extend_from_slice(&[first, mask_bit | payload_length as u8]),
         126..=0xffff => {
-            header[1] = mask_bit | 126;
-            header[2..4].copy_from_slice(&(payload_length as u16).to_be_bytes());
-            4
+            let [a, b] = (payload_length as u16).to_be_bytes();
+            out.extend_from_slice(&[first, mask_bit | 126, a, b]);
         }
         _ => {
-            header[1] = mask_bit | 127;
-            header[2..10].copy_from_slice(&(payload_length as u64).to_be_bytes());
-            10
+            out.extend_from_slice(&[first, mask_bit | 127]);
+            out.extend_from_slice(&(payload_length as u64).to_be_bytes());
         }
-    };
-    if let Some(mask) = mask {
-        header[length..length + 4].copy_from_slice(&mask);
-        length += 4;
     }
-    out.extend_from_slice(&header[..length]);
+    if let Some(mask) = mask {
+        out.extend_from_slice(&mask);
+    }
 }
 
 /// How many bytes a frame with this much payload takes.
