@@ -8,6 +8,7 @@
 //! ```
 //!
 //! Nothing points back: [`core`], [`wire`] and [`arena`] know neither sockets nor clocks.
+#![forbid(unsafe_code)]
 
 pub mod arena;
 pub mod cli;

@@ -1,4 +1,5 @@
 //! The program `sotong`. All of it is in the library, where it can be tested.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! The payload of a message that comes in pieces.
 
+use crate::mask::Unmasked;
 use crate::message::MessageRef;
 use crate::utf8::{InvalidUtf8, Utf8Assembly};
 
@@ -30,6 +31,14 @@ impl Payload {
         match self {
             Payload::Text(text) => text.capacity(),
             Payload::Binary(bytes) => bytes.capacity(),
+        }
+    }
+
+    /// Adds a piece of a frame.
+    pub(crate) fn push_unmasked(&mut self, piece: &Unmasked<'_>) -> Result<(), InvalidUtf8> {
+        match (self, piece.ascii()) {
+            (Payload::Text(text), Some(ascii)) => text.push_text(ascii),
+            (payload, _) => payload.push(piece.bytes()),
         }
     }
 

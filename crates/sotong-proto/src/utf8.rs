@@ -53,6 +53,18 @@ impl Utf8Assembly {
         Ok(())
     }
 
+    /// Adds a piece that is known to be text of its own.
+    pub(crate) fn push_text(&mut self, piece: &str) -> Result<(), InvalidUtf8> {
+        if self.cut_length > 0 && !piece.is_empty() {
+            // It should go on with the rest of a character.
+            return Err(InvalidUtf8);
+        }
+        #[cfg(test)]
+        (self.checked_bytes += piece.len());
+        self.text.push_str(piece);
+        Ok(())
+    }
+
     /// Checks that the text does not end in the middle of a character.
     pub(crate) fn finish(&self) -> Result<(), InvalidUtf8> {
         if self.cut_length == 0 { Ok(()) } else { Err(InvalidUtf8) }
@@ -179,6 +191,15 @@ mod tests {
             assert!(Utf8Assembly::default().push(&bytes[..=impossible]).is_err(), "{bytes:x?}");
             assert!(Utf8Assembly::default().push(&bytes[..impossible]).is_ok(), "{bytes:x?}");
         }
+    }
+
+    #[test]
+    fn c28_text_in_the_middle_of_a_character_is_impossible() {
+        let mut assembly = Utf8Assembly::default();
+        assert_eq!(assembly.push_text("ab"), Ok(()));
+        assert_eq!(assembly.push(b"\xec\x86"), Ok(()));
+        assert_eq!(assembly.push_text(""), Ok(()), "an empty piece says nothing");
+        assert_eq!(assembly.push_text("c"), Err(InvalidUtf8));
     }
 
     #[test]

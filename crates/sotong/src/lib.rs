@@ -211,6 +211,7 @@
 //! | `hyper` | off | upgrades out of a server that speaks HTTP by hyper 1.x: the module `upgrade` |
 //! | `axum` | off | an extractor for axum 0.8: the module `axum` |
 //! | `metrics` | off | counters and gauges, told to the facade of the crate `metrics` |
+#![forbid(unsafe_code)]
 
 mod carrier;
 mod client;

@@ -2,7 +2,8 @@
 
 use sotong_testkit::manifest::workspace_dependencies_without_reason;
 use sotong_testkit::tidiness::{
-    LINES_MAX, LONG_FILE_MARK, left_overs, shell_commands, too_long, traces_of_a_machine,
+    LINES_MAX, LONG_FILE_MARK, UNSAFE_FILES, left_overs, shell_commands, too_long, traces_of_a_machine,
+    unsafe_elsewhere,
 };
 use sotong_testkit::tree::{self, File};
 
@@ -38,6 +39,17 @@ fn nothing_is_left_undone() {
     assert_none(&files.iter().flat_map(left_overs).collect::<Vec<_>>());
     assert_eq!(left_overs(&file("fn f() {\n    todo!(\"later\")\n}")), ["crates/x/src/a.rs:2: todo!"]);
     assert!(left_overs(&file("// todo! in a comment, my_todo!()")).is_empty());
+}
+
+#[test]
+fn unsafe_is_where_it_is_paid_for() {
+    assert_none(&rust_files("crates").iter().flat_map(unsafe_elsewhere).collect::<Vec<_>>());
+    let text = "// unsafe\n#![forbid(unsafe_code)]\nlet s = \"unsafe\";\nfn f() { unsafe { g() } }\n";
+    assert_eq!(unsafe_elsewhere(&file(text)), ["crates/x/src/a.rs:4: unsafe"]);
+    for path in UNSAFE_FILES {
+        let text = tree::read(path).expect("a file that may have it is there");
+        assert!(text.contains("SAFETY"), "{path}");
+    }
 }
 
 #[test]

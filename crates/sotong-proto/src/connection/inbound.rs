@@ -127,8 +127,8 @@ enum Kept {
 
 /// Where the next event lies. Free of borrows, so that the search for it can loop.
 enum Found {
-    /// A whole message in the caller's buffer, unmasked.
-    Message { text: bool, payload: Range<usize> },
+    /// A whole message in the caller's buffer, still masked.
+    Message { opcode: OpCode, payload: Range<usize>, mask: MaskKey },
     /// The open message is complete.
     Assembled,
     /// A control frame in the caller's buffer, unmasked.
@@ -164,11 +164,12 @@ impl<'a> Received<'a> {
             return self.connection.fail(error.into(), self.now, replies).map(Event::Failed);
         }
         match found {
-            Found::Message { text: false, payload } => {
-                Some(Event::Message(MessageRef::Binary(&self.bytes[payload])))
-            }
-            Found::Message { text: true, payload } => {
-                match simdutf8::basic::from_utf8(&self.bytes[payload]) {
+            Found::Message { opcode, payload, mask } => {
+                let unmasked = mask::unmask(&mut self.bytes[payload], mask);
+                if opcode == OpCode::Binary {
+                    return Some(Event::Message(MessageRef::Binary(unmasked.bytes())));
+                }
+                match unmasked.ascii().map_or_else(|| simdutf8::basic::from_utf8(unmasked.bytes()), Ok) {
                     Ok(text) => Some(Event::Message(MessageRef::Text(text))),
                     Err(_) => {
                         let error = ProtocolError::TextUtf8.into();
@@ -262,13 +263,10 @@ impl Connection {
                 && header.payload_length + header.length as u64 <= self.config.message_wire_bytes_max
             {
                 let payload_length = header.payload_length as usize;
-                mask::apply(&mut rest[header.length..header.length + payload_length], header.mask);
                 let start = *position + header.length;
                 *position = start + payload_length;
-                return Ok(Found::Message {
-                    text: header.opcode == OpCode::Text,
-                    payload: start..start + payload_length,
-                });
+                let payload = start..start + payload_length;
+                return Ok(Found::Message { opcode: header.opcode, payload, mask: header.mask });
             }
         }
         self.find_slowly(bytes, position)
@@ -416,8 +414,7 @@ impl Connection {
         let Some(frame) = open_frame else { return Ok(false) };
         let there = bytes.len() - *position;
         let count = usize::try_from(frame.remaining).map_or(there, |remaining| remaining.min(there));
-        let piece = &mut bytes[*position..*position + count];
-        mask::apply(piece, frame.mask);
+        let piece = mask::unmask(&mut bytes[*position..*position + count], frame.mask);
         frame.mask = mask::advance(frame.mask, count);
         frame.remaining -= count as u64;
         *position += count;
@@ -428,9 +425,9 @@ impl Connection {
                     (0, false) => PieceEnd::Frame,
                     (0, true) => PieceEnd::Message,
                 };
-                receiving.push(inflation, piece, end, &mut message.payload, &self.config)?;
+                receiving.push(inflation, piece.bytes(), end, &mut message.payload, &self.config)?;
             }
-            _ => message.payload.push(piece).map_err(|InvalidUtf8| ProtocolError::TextUtf8)?,
+            _ => message.payload.push_unmasked(&piece).map_err(|InvalidUtf8| ProtocolError::TextUtf8)?,
         }
         if frame.remaining > 0 {
             return Ok(false);
