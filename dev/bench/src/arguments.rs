@@ -24,6 +24,7 @@ pub(crate) enum Command {
     Load(LoadSettings),
     Run(RunSettings),
     Memory(MemorySettings),
+    Connects(ConnectsSettings),
     FanOut(FanOutSettings),
     FanOutMemory(FanOutMemorySettings),
     FanOutServer(FanOutServerSettings),
@@ -53,6 +54,20 @@ pub(crate) struct RunSettings {
     pub(crate) waited_max: f64,
     pub(crate) warm_up: Duration,
     pub(crate) window: Duration,
+    /// Where the results are written, besides to stdout.
+    pub(crate) page: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ConnectsSettings {
+    pub(crate) servers: Vec<String>,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) sotong: Option<PathBuf>,
+    pub(crate) pinning: Pinning,
+    pub(crate) runs: usize,
+    pub(crate) warm_up: Duration,
+    pub(crate) window: Duration,
+    pub(crate) page: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -63,10 +78,14 @@ pub(crate) struct MemorySettings {
     pub(crate) pinning: Pinning,
     pub(crate) connections: usize,
     pub(crate) idle: Duration,
+    pub(crate) page: Option<PathBuf>,
 }
 
 #[derive(Debug)]
 pub(crate) struct FanOutSettings {
+    /// Whether the known servers of others take part.
+    pub(crate) others: bool,
+    pub(crate) page: Option<PathBuf>,
     pub(crate) peers: Vec<Peer>,
     pub(crate) pinning: Pinning,
     pub(crate) subscribers: usize,
@@ -123,6 +142,8 @@ enum TypedCommand {
     Run(TypedRun),
     /// Memory per idle connection.
     Memory(TypedMemory),
+    /// CPU per connection: connect, handshake, close.
+    Connects(TypedConnects),
     /// CPU per delivery: one speaker, many subscribers.
     FanOut(TypedFanOut),
     /// Memory per slow reader of a large publication.
@@ -176,6 +197,21 @@ struct TypedRun {
 }
 
 #[derive(Debug, Args)]
+struct TypedConnects {
+    /// How often each server is measured.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    runs: u16,
+    /// The measured window.
+    #[arg(long, value_name = "SECONDS", default_value = "0.5", value_parser = seconds_above_zero)]
+    seconds: Duration,
+    /// What goes before it.
+    #[arg(long, value_name = "SECONDS", default_value = "0.2", value_parser = seconds)]
+    warm_up: Duration,
+    #[command(flatten)]
+    servers: Servers,
+}
+
+#[derive(Debug, Args)]
 struct TypedMemory {
     /// How many connections.
     #[arg(long, default_value_t = 8000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -201,6 +237,12 @@ struct TypedFanOut {
     /// How often each server is measured.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
+    /// Measure the known servers of others, too; `dev/bench/measure --prepare` installs them.
+    #[arg(long)]
+    others: bool,
+    /// Write the results into this page of the documentation, between its marks, with pictures beside it.
+    #[arg(long, value_name = "PAGE")]
+    write: Option<PathBuf>,
     /// A server to compare with: it subscribes who comes to / and publishes what is said on /speak; it prints a line with
     /// ADDRESS:PORT. May be given again.
     #[arg(long = "peer", value_name = "NAME=COMMAND")]
@@ -247,7 +289,9 @@ struct Timing {
 
 #[derive(Debug, Args)]
 struct Servers {
-    /// Names with commas between them, out of raw, raw-again, event, pull.
+    /// Names with commas between them, out of raw, raw-again, event, pull, tokio (a raw echo on it), bun, ws, sockudo-ws,
+    /// tokio-websockets, yawc, tokio-tungstenite; with -loop behind them those that send once per message, and
+    /// fastwebsockets-loop; or all. `dev/bench/measure --prepare` installs those of others.
     #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "raw,event,pull")]
     servers: Vec<String>,
     /// Another WebSocket echo besides them; it prints a line with ADDRESS:PORT. May be given again.
@@ -265,6 +309,9 @@ struct Servers {
     /// Leave both to the scheduler.
     #[arg(long)]
     no_pin: bool,
+    /// Write the results into this page of the documentation, between its marks, with pictures beside it.
+    #[arg(long, value_name = "PAGE")]
+    write: Option<PathBuf>,
 }
 
 impl Servers {
@@ -280,7 +327,7 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
     let typed = Typed::try_parse_from(arguments).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Help(error.render().to_string()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Wrong(
-            "say what to do: raw, load, run, memory, fan-out or fan-out-memory (see --help)".into(),
+            "say what to do: raw, load, run, memory, connects, fan-out or fan-out-memory (see --help)".into(),
         ),
         _ => Stop::Wrong(in_one_line(&error.render().to_string())),
     })?;
@@ -308,9 +355,22 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
             waited_max: f64::from(typed.waited_max) / 100.0,
             warm_up: typed.timing.warm_up,
             window: typed.timing.seconds,
+            page: typed.servers.write,
+        }),
+        TypedCommand::Connects(typed) => Command::Connects(ConnectsSettings {
+            pinning: typed.servers.pinning(),
+            servers: typed.servers.servers,
+            peers: typed.servers.peers,
+            sotong: typed.servers.sotong,
+            runs: usize::from(typed.runs),
+            warm_up: typed.warm_up,
+            window: typed.seconds,
+            page: typed.servers.write,
         }),
         TypedCommand::FanOut(typed) => Command::FanOut(FanOutSettings {
             pinning: if typed.no_pin { Pinning::Free } else { Pinning::Cores { server: 0, load: 1 } },
+            others: typed.others,
+            page: typed.write,
             peers: typed.peers,
             subscribers: typed.subscribers as usize,
             payload_bytes: typed.bytes,
@@ -335,6 +395,7 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
             sotong: typed.servers.sotong,
             connections: typed.connections as usize,
             idle: typed.idle,
+            page: typed.servers.write,
         }),
     })
 }

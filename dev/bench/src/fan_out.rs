@@ -21,6 +21,8 @@ use crate::failure::{Failure, Result, While};
 use crate::frame::{self, Opcode};
 use crate::handshake;
 use crate::machine;
+use crate::page::{Part, Section};
+use crate::plot::{Bar, Plot};
 use crate::process;
 use crate::server::{self, Recipe, Server};
 use crate::spread::Spread;
@@ -30,7 +32,7 @@ const NUMBER_BYTES: usize = 8;
 
 /// The subcommand `fan-out`.
 pub(crate) fn run(settings: &FanOutSettings) -> Result<()> {
-    let recipes = server::fan_out_recipes(&settings.peers)?;
+    let recipes = server::fan_out_recipes(settings.others, &settings.peers)?;
     cores::raise_open_files(settings.subscribers + 64)?;
     println!("{}", machine::facts());
     println!(
@@ -42,7 +44,9 @@ pub(crate) fn run(settings: &FanOutSettings) -> Result<()> {
         "{:<10} {:<12} {:>24} {:>22} {:>14}",
         "in flight", "server", "us/delivery", "times best", "deliveries/s"
     );
+    let mut parts = Vec::new();
     for &depth in &settings.depths {
+        let mut lines = Vec::new();
         let mut rounds: Vec<Vec<(f64, f64)>> = Vec::with_capacity(settings.runs);
         while rounds.len() < settings.runs {
             let measure = |recipe: &Recipe| {
@@ -60,17 +64,50 @@ pub(crate) fn run(settings: &FanOutSettings) -> Result<()> {
                 let peers = round.iter().skip(server::FAN_OUT_OWN).map(|(cpu, _)| *cpu);
                 peers.min_by(f64::total_cmp).map(|best| round[index].0 / best)
             });
+            let (cpu, ratio) = (Spread::of(samples().map(|(cpu, _)| cpu)), Spread::of(ratios));
+            lines.extend(cpu.map(|cpu| (recipe.name.as_str(), cpu, ratio)));
             let show = |spread: Option<Spread>| spread.map_or_else(String::new, |spread| spread.show());
             println!(
                 "{depth:<10} {:<12} {:>24} {:>22} {:>14.0}",
                 recipe.name,
-                show(Spread::of(samples().map(|(cpu, _)| cpu))),
-                show(Spread::of(ratios)),
+                show(cpu),
+                show(ratio),
                 Spread::of(samples().map(|(_, rate)| rate)).map_or(0.0, |spread| spread.median)
             );
         }
+        parts.push(part(settings, depth, lines));
     }
-    Ok(())
+    let Some(page) = &settings.page else { return Ok(()) };
+    let mut facts = vec![
+        machine::day(),
+        machine::facts(),
+        format!(
+            "{} rounds of {:?} after {:?} of warm-up, medians (least–most)",
+            settings.runs, settings.window, settings.warm_up
+        ),
+    ];
+    facts.extend(Some(server::versions(&recipes)?).filter(|versions| !versions.is_empty()));
+    Section { name: "fan-out".into(), facts, parts }.write(page)
+}
+
+/// One depth as a table for the documentation, cheapest first, and as a picture.
+fn part(settings: &FanOutSettings, depth: usize, mut lines: Vec<(&str, Spread, Option<Spread>)>) -> Part {
+    lines.sort_by(|(_, a, _), (_, b, _)| a.median.total_cmp(&b.median));
+    let what =
+        format!("{} subscribers, {} bytes, {depth} in flight", settings.subscribers, settings.payload_bytes);
+    let row = |(name, cpu, ratio): &(&str, Spread, Option<Spread>)| {
+        vec![server::shown(name).0, cpu.show(), ratio.map_or_else(String::new, |ratio| ratio.show())]
+    };
+    let bar = |(name, cpu, _): &(&str, Spread, Option<Spread>)| {
+        let (label, is_ours) = server::shown(name);
+        Bar { label, spread: *cpu, is_ours }
+    };
+    let title = format!("Server CPU per delivery, µs: {what}");
+    Part {
+        heads: vec![what, "µs of server CPU per delivery".into(), "times the best of the others".into()],
+        rows: lines.iter().map(row).collect(),
+        plot: Plot { name: format!("fan-out-{depth}"), title, bars: lines.iter().map(bar).collect() },
+    }
 }
 
 /// Microseconds per delivery, and deliveries per second.

@@ -35,7 +35,7 @@ struct Readings {
 
 /// The subcommand `fan-out-memory`.
 pub(crate) fn run(settings: &FanOutMemorySettings) -> Result<()> {
-    let recipes = server::fan_out_recipes(&settings.peers)?;
+    let recipes = server::fan_out_recipes(false, &settings.peers)?;
     cores::raise_open_files(settings.subscribers + 64)?;
     println!("{}", machine::facts());
     println!(

@@ -13,6 +13,7 @@
 mod arguments;
 mod cell;
 mod connection;
+mod connects;
 mod cores;
 mod dialer;
 mod echo_reader;
@@ -26,6 +27,8 @@ mod handshake;
 mod load;
 mod machine;
 mod memory;
+mod page;
+mod plot;
 mod process;
 mod raw;
 mod run;
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Load(settings) => load::print(&settings),
         Command::Run(settings) => run::run(&settings),
         Command::Memory(settings) => memory::run(&settings),
+        Command::Connects(settings) => connects::run(&settings),
         Command::FanOut(settings) => fan_out::run(&settings),
         Command::FanOutMemory(settings) => fan_out_memory::run(&settings),
         Command::FanOutServer(settings) => fan_out_server::run(&settings),

@@ -17,8 +17,11 @@ use crate::failure::{Failure, Result};
 use crate::flight::Flight;
 use crate::frame::Kind;
 use crate::machine;
+use crate::page::{Part, Section};
+use crate::plot::{Bar, Plot};
 use crate::process;
 use crate::server::{self, Recipe, Server};
+use crate::spread::Spread;
 
 /// Step 1 and 2.
 const REHEARSAL: usize = 200;
@@ -52,6 +55,7 @@ pub(crate) fn run(settings: &MemorySettings) -> Result<()> {
         "{:<10} {:>8} {:>10} {:>9} {:>9} {:>9} {:>12} {:>17}",
         "server", "started", "rehearsed", "baseline", "full", "emptied", "stays", "bytes/connection"
     );
+    let mut each = Vec::new();
     for recipe in &recipes {
         let readings = measure(settings, recipe)
             .map_err(|failure| Failure::new(format!("{} with idle connections: {failure}", recipe.name)))?;
@@ -67,8 +71,36 @@ pub(crate) fn run(settings: &MemorySettings) -> Result<()> {
             readings.emptied.saturating_sub(readings.rehearsed),
             grown / settings.connections as u64
         );
+        each.push((recipe.name.as_str(), grown / settings.connections as u64));
     }
-    Ok(())
+    match &settings.page {
+        Some(page) => section(settings, &recipes, each)?.write(page),
+        None => Ok(()),
+    }
+}
+
+/// For the documentation, least first.
+fn section(settings: &MemorySettings, recipes: &[Recipe], mut each: Vec<(&str, u64)>) -> Result<Section> {
+    each.sort_by_key(|(_, bytes)| *bytes);
+    let mut facts = vec![
+        machine::day(),
+        machine::facts(),
+        format!("{} connections, each used once with {PAYLOAD_BYTES} bytes", settings.connections),
+    ];
+    facts.extend(Some(server::versions(recipes)?).filter(|versions| !versions.is_empty()));
+    let rows = each.iter().map(|(name, bytes)| vec![server::shown(name).0, bytes.to_string()]).collect();
+    let bar = |(name, bytes): &(&str, u64)| {
+        let ((label, is_ours), figure) = (server::shown(name), *bytes as f64);
+        Bar { label, spread: Spread { median: figure, least: figure, most: figure }, is_ours }
+    };
+    let bars = each.iter().map(bar).collect();
+    let title = "User memory per idle connection, bytes".into();
+    let part = Part {
+        heads: vec!["server".into(), "bytes per idle connection".into()],
+        rows,
+        plot: Plot { name: "memory".into(), title, bars },
+    };
+    Ok(Section { name: "memory".into(), facts, parts: vec![part] })
 }
 
 fn measure(settings: &MemorySettings, recipe: &Recipe) -> Result<Readings> {

@@ -8,6 +8,8 @@ use crate::cores::{self, Pinning};
 use crate::failure::{Failure, Result};
 use crate::load::{self, Load};
 use crate::machine;
+use crate::page::{Part, Section};
+use crate::plot::{Bar, Plot};
 use crate::process;
 use crate::server::{self, Recipe, Server, Threads};
 use crate::spread::Spread;
@@ -36,6 +38,7 @@ pub(crate) fn run(settings: &RunSettings) -> Result<()> {
     let most = settings.cells.iter().map(|cell| cell.connections).max().unwrap_or(0);
     cores::raise_open_files(most + 64)?;
     print_heading(settings, &recipes);
+    let mut parts = Vec::new();
 
     for &cell in &settings.cells {
         let mut samples = vec![Vec::with_capacity(settings.runs); recipes.len()];
@@ -52,8 +55,64 @@ pub(crate) fn run(settings: &RunSettings) -> Result<()> {
             samples.iter_mut().zip(round).for_each(|(samples, sample)| samples.push(sample));
         }
         print_cell(cell, &recipes, &samples);
+        parts.push(part(settings, cell, &recipes, &samples));
     }
-    Ok(())
+    match &settings.page {
+        Some(page) => Section { name: "cpu".into(), facts: facts(settings, &recipes)?, parts }.write(page),
+        None => Ok(()),
+    }
+}
+
+/// What a figure without is worth nothing.
+fn facts(settings: &RunSettings, recipes: &[Recipe]) -> Result<Vec<String>> {
+    let mut facts = vec![
+        machine::day(),
+        machine::facts(),
+        format!(
+            "{} rounds of {:?} after {:?} of warm-up, {} messages, medians (least–most)",
+            settings.runs,
+            settings.window,
+            settings.warm_up,
+            settings.kind.word()
+        ),
+    ];
+    facts.extend(Some(server::versions(recipes)?).filter(|versions| !versions.is_empty()));
+    Ok(facts)
+}
+
+/// The cell as a table for the documentation, cheapest first, and as a picture.
+fn part(settings: &RunSettings, cell: Cell, recipes: &[Recipe], samples: &[Vec<Sample>]) -> Part {
+    let floor = &samples[floor(recipes)];
+    let mut lines: Vec<(Spread, Bar, Vec<String>)> = Vec::new();
+    for (recipe, samples) in recipes.iter().zip(samples) {
+        let ratios = samples.iter().zip(floor).map(|(sample, floor)| sample.cpu / floor.cpu);
+        let both = Spread::of(samples.iter().map(|sample| sample.cpu)).zip(Spread::of(ratios));
+        let Some((cpu, ratio)) = both else { continue };
+        let (label, is_ours) = server::shown(&recipe.name);
+        lines.push((
+            ratio,
+            Bar { label: label.clone(), spread: ratio, is_ours },
+            vec![label, ratio.show(), cpu.show()],
+        ));
+    }
+    lines.sort_by(|(a, ..), (b, ..)| a.median.total_cmp(&b.median));
+    let (bars, rows) = lines.into_iter().map(|(_, bar, row)| (bar, row)).unzip();
+    let what = format!(
+        "{} connections × {} in flight × {} bytes, {}",
+        cell.connections,
+        cell.depth,
+        cell.payload_bytes,
+        settings.kind.word()
+    );
+    Part {
+        heads: vec![what.clone(), "times raw".into(), "µs of server CPU per message".into()],
+        rows,
+        plot: Plot {
+            name: format!("cpu-{cell}"),
+            title: format!("Server CPU per message, times raw: {what}"),
+            bars,
+        },
+    }
 }
 
 /// Each server once, one right after the other.

@@ -1,9 +1,10 @@
 //! The servers that can be measured, one entry each, and a running one as a child process.
 
 use std::fmt;
+use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::sync::mpsc;
@@ -21,42 +22,122 @@ struct Known {
     arguments: &'static [&'static str],
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Program {
     /// This very binary.
     Harness,
     /// The binary `sotong`.
     Sotong,
+    /// `peers/rust`, built by `measure`.
+    RustPeers,
+    /// Scripts in `peers`, with what `measure` has installed.
+    Bun,
+    Node,
 }
 
+const RAW: &[&str] = &["raw", "--listen", "127.0.0.1:0"];
+
 /// A peer is added by one entry here. It must listen on a free port of loopback and print a line with the address.
-const KNOWN: [Known; 4] = [
-    Known {
-        name: "raw",
-        wire: Wire::Raw,
-        program: Program::Harness,
-        arguments: &["raw", "--listen", "127.0.0.1:0"],
-    },
+/// Those called `…-loop` send once for each message; see `peers/rust/src/echo/mod.rs`.
+const KNOWN: [Known; 16] = [
+    known("raw", Program::Harness, RAW),
     // The same once more: its ratio to `raw` shows how far apart two equal servers come out.
-    Known {
-        name: "raw-again",
-        wire: Wire::Raw,
-        program: Program::Harness,
-        arguments: &["raw", "--listen", "127.0.0.1:0"],
-    },
-    Known {
-        name: "event",
-        wire: Wire::WebSocket,
-        program: Program::Sotong,
-        arguments: &["echo", "--listen", "127.0.0.1:0", "--threads", "1", "--style", "event"],
-    },
-    Known {
-        name: "pull",
-        wire: Wire::WebSocket,
-        program: Program::Sotong,
-        arguments: &["echo", "--listen", "127.0.0.1:0", "--threads", "1", "--style", "pull"],
-    },
+    known("raw-again", Program::Harness, RAW),
+    known(
+        "event",
+        Program::Sotong,
+        &["echo", "--listen", "127.0.0.1:0", "--threads", "1", "--style", "event"],
+    ),
+    known("pull", Program::Sotong, &["echo", "--listen", "127.0.0.1:0", "--threads", "1", "--style", "pull"]),
+    known("tokio", Program::RustPeers, &["echo", "tokio"]),
+    known("bun", Program::Bun, &["echo_bun.js"]),
+    known("sockudo-ws", Program::RustPeers, &["echo", "sockudo-ws"]),
+    known("sockudo-ws-loop", Program::RustPeers, &["echo", "sockudo-ws-loop"]),
+    known("tokio-websockets", Program::RustPeers, &["echo", "tokio-websockets"]),
+    known("tokio-websockets-loop", Program::RustPeers, &["echo", "tokio-websockets-loop"]),
+    known("yawc", Program::RustPeers, &["echo", "yawc"]),
+    known("yawc-loop", Program::RustPeers, &["echo", "yawc-loop"]),
+    known("fastwebsockets-loop", Program::RustPeers, &["echo", "fastwebsockets-loop"]),
+    known("tokio-tungstenite", Program::RustPeers, &["echo", "tokio-tungstenite"]),
+    known("tokio-tungstenite-loop", Program::RustPeers, &["echo", "tokio-tungstenite-loop"]),
+    known("ws", Program::Node, &["echo_ws.js"]),
 ];
+
+/// What fans out, besides ours.
+const KNOWN_FAN_OUT: [Known; 4] = [
+    known("bun", Program::Bun, &["fan_out_bun.js"]),
+    known("ws", Program::Node, &["fan_out_ws.js"]),
+    known("sockudo-ws", Program::RustPeers, &["fan-out", "sockudo-ws"]),
+    known("tokio-tungstenite", Program::RustPeers, &["fan-out", "tokio-tungstenite"]),
+];
+
+const fn known(name: &'static str, program: Program, arguments: &'static [&'static str]) -> Known {
+    let wire = match name.as_bytes() {
+        b"raw" | b"raw-again" | b"tokio" => Wire::Raw,
+        _ => Wire::WebSocket,
+    };
+    Known { name, wire, program, arguments }
+}
+
+impl Known {
+    fn recipe(&self, places: &Places) -> Result<Recipe> {
+        let program = match self.program {
+            Program::Harness => places.harness.clone(),
+            Program::Sotong => places.sotong.clone(),
+            Program::RustPeers => places.target.join("peers-rust/release/peers"),
+            Program::Bun => places.target.join("peers/node_modules/.bin/bun"),
+            Program::Node => "node".into(),
+        };
+        if program.is_absolute() && !program.is_file() {
+            let how = if self.program == Program::Sotong {
+                "build it with `cargo build --release -p sotong-hub`, or give its path by --sotong"
+            } else {
+                "`dev/bench/measure --prepare` installs what others' servers need"
+            };
+            return Err(Failure::new(format!("{} is not there; {how}", program.display())));
+        }
+        let arguments = match self.program {
+            Program::Bun | Program::Node => {
+                self.arguments.iter().map(|script| places.peers.join(script).display().to_string()).collect()
+            }
+            _ => self.arguments.iter().map(|&argument| argument.into()).collect(),
+        };
+        // What a collector of garbage or a pool of threads does beside is not known.
+        let threads = match self.program {
+            Program::Bun | Program::Node => Threads::Several,
+            _ => Threads::One,
+        };
+        let environment = match self.program {
+            Program::Node => vec![("NODE_PATH", places.target.join("peers/node_modules"))],
+            _ => vec![],
+        };
+        Ok(Recipe { name: self.name.into(), wire: self.wire, threads, program, arguments, environment })
+    }
+}
+
+/// Where programs and scripts are.
+struct Places {
+    harness: PathBuf,
+    sotong: PathBuf,
+    /// `target`.
+    target: PathBuf,
+    /// `dev/bench/peers`.
+    peers: PathBuf,
+}
+
+impl Places {
+    fn find(sotong: Option<&PathBuf>) -> Result<Self> {
+        let harness = std::env::current_exe().during("finding this program's own path")?;
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let target = harness.parent().and_then(Path::parent).unwrap_or(folder).to_path_buf();
+        Ok(Self {
+            sotong: sotong.cloned().unwrap_or_else(|| harness.with_file_name("sotong")),
+            harness,
+            target,
+            peers: folder.join("peers"),
+        })
+    }
+}
 
 /// How a server's work is spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,60 +179,49 @@ pub(crate) struct Recipe {
     pub(crate) threads: Threads,
     program: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 /// How many servers of the fan-out benchmark are ours: they come first.
 pub(crate) const FAN_OUT_OWN: usize = 2;
 
-/// The servers of the fan-out benchmark: ours, then the peers.
-pub(crate) fn fan_out_recipes(peers: &[Peer]) -> Result<Vec<Recipe>> {
-    let harness = std::env::current_exe().during("finding this program's own path")?;
+/// The servers of the fan-out benchmark: ours, those of others that are known, if `others`, then the peers.
+pub(crate) fn fan_out_recipes(others: bool, peers: &[Peer]) -> Result<Vec<Recipe>> {
+    let places = Places::find(None)?;
     let own: [&str; FAN_OUT_OWN] = ["event", "pull"];
-    let own = own.map(|style| Recipe {
+    let mut recipes = Vec::from(own.map(|style| Recipe {
         name: style.into(),
         wire: Wire::WebSocket,
         threads: Threads::One,
-        program: harness.clone(),
+        program: places.harness.clone(),
         arguments: ["fan-out-server", "--style", style].map(String::from).to_vec(),
-    });
-    let peers = peers.iter().map(|peer| Recipe {
-        name: peer.name.clone(),
-        wire: Wire::WebSocket,
-        threads: Threads::Several,
-        program: peer.program.clone(),
-        arguments: peer.arguments.clone(),
-    });
-    Ok(own.into_iter().chain(peers).collect())
+        environment: vec![],
+    }));
+    for known in KNOWN_FAN_OUT.iter().filter(|_| others) {
+        recipes.push(known.recipe(&places)?);
+    }
+    add_peers(&mut recipes, peers)?;
+    Ok(recipes)
 }
 
-/// The recipes for the names in `wanted`, in the order of the list, and then for every peer.
+/// The recipes for the names in `wanted` (`all` is all of them), in the order of the list, and then for every peer.
 pub(crate) fn recipes(wanted: &[String], peers: &[Peer], sotong: Option<&PathBuf>) -> Result<Vec<Recipe>> {
-    if let Some(name) = wanted.iter().find(|name| KNOWN.iter().all(|known| known.name != **name)) {
+    const ALL: &str = "all";
+    let is_known = |name: &str| name == ALL || KNOWN.iter().any(|known| known.name == name);
+    if let Some(name) = wanted.iter().find(|name| !is_known(name)) {
         let names = KNOWN.map(|known| known.name).join(", ");
-        return Err(Failure::new(format!("no server is called {name:?}; known are {names}")));
+        return Err(Failure::new(format!("no server is called {name:?}; known are {names}, and {ALL}")));
     }
-    let harness = std::env::current_exe().during("finding this program's own path")?;
-    let sotong = sotong.cloned().unwrap_or_else(|| harness.with_file_name("sotong"));
+    let places = Places::find(sotong)?;
     let mut recipes = Vec::new();
-    for known in KNOWN.iter().filter(|known| wanted.iter().any(|name| name == known.name)) {
-        let program = match known.program {
-            Program::Harness => harness.clone(),
-            Program::Sotong => sotong.clone(),
-        };
-        if !program.is_file() {
-            return Err(Failure::new(format!(
-                "{} is not there; build it with `cargo build --release -p sotong-hub`, or give its path by --sotong",
-                program.display()
-            )));
-        }
-        recipes.push(Recipe {
-            name: known.name.into(),
-            wire: known.wire,
-            threads: Threads::One,
-            program,
-            arguments: known.arguments.iter().map(|&argument| argument.into()).collect(),
-        });
+    for known in KNOWN.iter().filter(|known| wanted.iter().any(|name| name == known.name || name == ALL)) {
+        recipes.push(known.recipe(&places)?);
     }
+    add_peers(&mut recipes, peers)?;
+    Ok(recipes)
+}
+
+fn add_peers(recipes: &mut Vec<Recipe>, peers: &[Peer]) -> Result<()> {
     for peer in peers {
         if recipes.iter().any(|recipe| recipe.name == peer.name) {
             return Err(Failure::new(format!("two servers are called {:?}", peer.name)));
@@ -162,9 +232,53 @@ pub(crate) fn recipes(wanted: &[String], peers: &[Peer], sotong: Option<&PathBuf
             threads: Threads::Several,
             program: peer.program.clone(),
             arguments: peer.arguments.clone(),
+            environment: vec![],
         });
     }
-    Ok(recipes)
+    Ok(())
+}
+
+/// How a server is called in the documentation, and whether it is ours.
+pub(crate) fn shown(name: &str) -> (String, bool) {
+    match name {
+        "event" => ("Sotong, event form".into(), true),
+        "pull" => ("Sotong, pull form".into(), true),
+        "raw" => ("raw epoll echo".into(), false),
+        "raw-again" => ("raw epoll echo, again".into(), false),
+        "tokio" => ("raw tokio echo".into(), false),
+        "bun" => ("Bun (uWebSockets)".into(), false),
+        "ws" => ("npm ws".into(), false),
+        _ => match name.strip_suffix("-loop") {
+            Some(name) => (format!("{name}, send loop"), false),
+            None => (name.into(), false),
+        },
+    }
+}
+
+/// The versions of what others' servers are made of, as far as they are among `recipes`: of packages that were installed,
+/// of crates from the lock file.
+pub(crate) fn versions(recipes: &[Recipe]) -> Result<String> {
+    let places = Places::find(None)?;
+    let lock = fs::read_to_string(places.peers.join("rust/Cargo.lock")).unwrap_or_default();
+    let mut versions = Vec::new();
+    for recipe in recipes {
+        let name = recipe.name.trim_end_matches("-loop");
+        let version = match name {
+            "bun" | "ws" => {
+                let package = places.target.join(format!("peers/node_modules/{name}/package.json"));
+                quoted_after(&fs::read_to_string(package).unwrap_or_default(), "\"version\": ")
+            }
+            _ => quoted_after(&lock, &format!("name = \"{name}\"\nversion = ")),
+        };
+        let told = version.map(|version| format!("{name} {version}"));
+        versions.extend(told.filter(|told| !versions.contains(told)));
+    }
+    Ok(versions.join(", "))
+}
+
+/// What stands in quotes behind `mark`.
+fn quoted_after(text: &str, mark: &str) -> Option<String> {
+    Some(text.split_once(mark)?.1.split('"').nth(1)?.to_string())
 }
 
 impl fmt::Display for Recipe {
@@ -185,6 +299,7 @@ impl Server {
     pub(crate) fn start(recipe: &Recipe) -> Result<Self> {
         let mut child = Command::new(&recipe.program)
             .args(&recipe.arguments)
+            .envs(recipe.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -274,9 +389,19 @@ mod tests {
     }
 
     #[test]
+    fn versions_out_of_lock_files_and_packages() {
+        let lock = "[[package]]\nname = \"yawc\"\nversion = \"0.5.0\"\n";
+        assert_eq!(quoted_after(lock, "name = \"yawc\"\nversion = ").as_deref(), Some("0.5.0"));
+        assert_eq!(quoted_after(lock, "name = \"ws\"\nversion = "), None);
+    }
+
+    #[test]
     fn names_that_nobody_has() {
         let failure = recipes(&["rwa".into()], &[], None).expect_err("a typing error").to_string();
-        assert!(failure.contains("\"rwa\"") && failure.contains("raw, raw-again, event, pull"), "{failure}");
+        assert!(
+            failure.contains("\"rwa\"") && failure.contains("raw, raw-again, event, pull, tokio, bun"),
+            "{failure}"
+        );
         let twice: Vec<Peer> = vec!["raw=node".parse().expect("a peer")];
         assert!(recipes(&["raw".into()], &twice, None).is_err());
         let failure =

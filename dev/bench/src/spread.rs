@@ -19,14 +19,24 @@ impl Spread {
         Some(Self { median, least, most })
     }
 
-    /// `4.78 (4.70–4.91)`, with digits as fit the size.
-    pub(crate) fn show(&self) -> String {
-        let digits = match self.median {
+    fn digits(&self) -> usize {
+        match self.median {
             median if median >= 100.0 => 0,
             median if median >= 10.0 => 1,
             median if median >= 1.0 => 2,
             _ => 3,
-        };
+        }
+    }
+
+    /// `4.78`.
+    pub(crate) fn show_median(&self) -> String {
+        let digits = self.digits();
+        format!("{:.digits$}", self.median)
+    }
+
+    /// `4.78 (4.70–4.91)`, with digits as fit the size.
+    pub(crate) fn show(&self) -> String {
+        let digits = self.digits();
         format!("{:.digits$} ({:.digits$}–{:.digits$})", self.median, self.least, self.most)
     }
 }

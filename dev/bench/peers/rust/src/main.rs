@@ -1,34 +1,28 @@
-//! tokio-tungstenite with tokio's broadcast channel, and sockudo-ws with its own topics, in the fan-out benchmark: each on
-//! one thread. Both take all that waits for a connection before they flush, which is the best that can be had of them.
+//! Servers of others in the benchmarks, each on one thread, each by what its own documentation shows.
+//!
+//! `peers echo NAME` answers each message with itself; `peers fan-out NAME` publishes what is said on `/speak` to everybody
+//! else. Each prints a line with its address.
 
-mod sockudo;
-mod tungstenite;
+mod echo;
+mod fan_out;
 
 use std::future::Future;
 
 use tokio::net::{TcpListener, TcpStream};
 
 /// Why a connection ended, in words.
-type Ended = Box<dyn std::error::Error>;
-
-/// Whoever comes to this path publishes; everybody else subscribes.
-const SPEAKER: &str = "/speak";
+type Ended = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Ended> {
-    let name = std::env::args().nth(1).unwrap_or_default();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
-        match name.as_str() {
-            "tokio-tungstenite" => {
-                let hall = tungstenite::Hall::new();
-                listen(|stream| tungstenite::serve(stream, hall.clone())).await
-            }
-            "sockudo-ws" => {
-                let hall = sockudo::Hall::default();
-                listen(|stream| sockudo::serve(stream, hall.clone())).await
-            }
-            _ => Err("say which: tokio-tungstenite or sockudo-ws".into()),
+        match words[..] {
+            ["echo", name] => echo::run(name).await,
+            ["fan-out", name] => fan_out::run(name).await,
+            _ => Err("say which: echo NAME or fan-out NAME".into()),
         }
     })
 }

@@ -6,7 +6,8 @@ use tokio::sync::broadcast;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
-use crate::{Ended, SPEAKER};
+use super::SPEAKER;
+use crate::Ended;
 
 /// More than is ever in flight.
 const KEPT: usize = 1024;

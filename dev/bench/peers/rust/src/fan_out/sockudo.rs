@@ -10,7 +10,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use crate::{Ended, SPEAKER};
+use super::SPEAKER;
+use crate::Ended;
 
 const TOPIC: &str = "all";
 

@@ -1,0 +1,17 @@
+// Bun (uWebSockets inside) as an echo; BUN_DEFLATE=shared or dedicated compresses.
+
+const compress = process.env.BUN_DEFLATE;
+const server = Bun.serve({
+  hostname: "127.0.0.1",
+  port: 0,
+  fetch(request, server) {
+    if (!server.upgrade(request)) return new Response("a WebSocket is wanted", { status: 426 });
+  },
+  websocket: {
+    perMessageDeflate: compress ? { compress, decompress: compress } : false,
+    message(socket, message) {
+      socket.send(message, Boolean(compress));
+    },
+  },
+});
+console.log(`listening on 127.0.0.1:${server.port}`);
