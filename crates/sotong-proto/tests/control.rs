@@ -210,7 +210,7 @@ fn c15_pings_are_answered_though_the_outbox_never_drains() {
         assert!(server.outbox.len() < 1000, "what is sent here leaves in time");
         // The peer reads steadily, and never all.
         while server.outbox.len() > 300 {
-            let mut slices = [std::io::IoSlice::new(&[]); 1];
+            let mut slices = [IoSlice::new(&[]); 1];
             assert_eq!(server.outbox.io_slices(&mut slices), 1);
             let count = slices[0].len().min(50).min(server.outbox.len() - 150);
             sent.extend_from_slice(&slices[0][..count]);
