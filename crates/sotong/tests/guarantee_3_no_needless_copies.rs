@@ -3,8 +3,10 @@
 mod support;
 
 use bytes::Bytes;
-use sotong::{Config, Message, WebSocket};
-use support::{BINARY, frame, soon};
+use sotong::{Config, Events, Message, MessageRef, Sender, WebSocket};
+use support::{BINARY, PING, PONG, Peer, TEXT, frame, soon};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 #[tokio::test]
@@ -60,4 +62,60 @@ async fn a_small_message_does_not_pin_the_buffer_it_came_in() {
         let room = bytes.try_into_mut().expect("nobody shares it").capacity();
         assert!(room <= 128, "a message of 100 bytes holds {room}");
     }
+}
+
+/// Sends back each message, the most of it once more, and a word: what is lent, what is copied, and what is small.
+struct Talkative;
+
+impl Events for Talkative {
+    fn message(&mut self, socket: &Sender, message: MessageRef<'_>) {
+        let most = &message.as_bytes()[message.as_bytes().len() / 100..];
+        for answer in [message, MessageRef::Binary(most), MessageRef::Text("that was it")] {
+            socket.try_send(answer).expect("there is room for all of it");
+        }
+    }
+}
+
+/// In event form what goes back as it came is written from where it was read. A peer that is slow makes the kernel take it
+/// in parts, at any place; pings come in between, more of them than may wait.
+#[tokio::test]
+async fn what_goes_back_from_the_read_buffer_is_whole_and_in_order_wherever_the_kernel_stops() {
+    let config = Config::default().with_outbox_bytes_max(64 << 20).with_pong_bytes_max(20);
+    let server = support::events(config, |_| Talkative).await;
+    let Peer { stream, head } = server.connect().await;
+    let stream = stream.into_std().expect("a socket of the runtime");
+    let twin = stream.try_clone().expect("a second handle");
+    let mut writer = TcpStream::from_std(stream).expect("a socket for the runtime");
+    let mut reader = Peer { stream: TcpStream::from_std(twin).expect("another"), head };
+
+    // Around the size from which on payloads are lent, and some that fill a read.
+    let lengths = [8191, 8192, 8193, 70_000, 1, 200_000, 30_000, 0].into_iter().cycle().take(80);
+    let payloads: Vec<Vec<u8>> = lengths
+        .enumerate()
+        .map(|(seed, length)| (0..length).map(|i| (i * 31 + seed) as u8).collect())
+        .collect();
+    let mut bytes = Vec::new();
+    for payload in &payloads {
+        bytes.extend(frame(BINARY, true, payload));
+        (0..3u8).for_each(|number| bytes.extend(frame(PING, true, &[number; 9])));
+    }
+    let sending = tokio::spawn(async move { writer.write_all(&bytes).await.map(|()| writer) });
+    let mut pongs = 0;
+    for payload in &payloads {
+        for expected in
+            [(BINARY, &payload[..]), (BINARY, &payload[payload.len() / 100..]), (TEXT, b"that was it")]
+        {
+            let frame = loop {
+                let frame = reader.next().await.expect("a frame");
+                if frame.opcode != PONG {
+                    break frame;
+                }
+                assert_eq!(frame.payload.len(), 9);
+                pongs += 1;
+            };
+            assert!((frame.opcode, &frame.payload[..]) == expected, "{} bytes", payload.len());
+        }
+    }
+    assert!(pongs > 0, "some were answered");
+    soon(sending).await.expect("it does not panic").expect("the server reads all");
 }
