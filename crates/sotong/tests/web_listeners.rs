@@ -243,6 +243,58 @@ fn when_the_runtime_goes_listeners_are_set_free_and_nothing_is_told() {
     socket.close();
 }
 
+#[tokio::test]
+async fn others_have_their_turn_however_much_comes() {
+    const COUNT: usize = 5_000;
+    let server = support::pull(Default::default(), async |socket: sotong::WebSocket| {
+        for _ in 0..COUNT {
+            socket.send("x").await?;
+        }
+        socket.close(sotong::CloseCode::NORMAL, "").await;
+        Ok(())
+    })
+    .await;
+    let socket = web::open(format!("ws://{}/", server.address));
+    let (turns, mut longest, mut in_a_row) = (Arc::new(Mutex::new(0_u64)), 0, (0, 0));
+    let theirs = turns.clone();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    socket.set_on_message(move |_| {
+        let now = *theirs.lock().expect("no panic");
+        in_a_row = if in_a_row.0 == now { (now, in_a_row.1 + 1) } else { (now, 1) };
+        longest = longest.max(in_a_row.1);
+        tell.send(longest)
+    });
+    let mut most = 0;
+    while let Some(longest) = {
+        *turns.lock().expect("no panic") += 1;
+        tokio::task::yield_now().await;
+        told.try_recv()
+            .map_or_else(|error| (error == tokio::sync::mpsc::error::TryRecvError::Empty).then_some(0), Some)
+    } {
+        most = most.max(longest);
+    }
+    assert!((1..=128).contains(&most), "{most} messages without a turn of others");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_secret_is_shown() {
+    let page = sotong::web::Options::new()
+        .with_base("https://user:secret@127.0.0.1:1/?token=secret")
+        .expect("a URL")
+        .with_client(sotong::Client::new().with_header("Authorization", "secret").expect("a header"));
+    let socket = page.open("?token=secret").expect("a URL");
+    assert!(socket.url().contains("secret"), "as in a browser");
+    let mut ears = Ears::of(&socket);
+    let cause = ears.failure().await;
+    let shown = format!("{page:?} {socket:?} {cause}");
+    assert!(!shown.contains("secret"), "{shown}");
+    let error = WebSocket::new("ws://user:secret@h/?token=secret#top").expect_err("a fragment");
+    assert!(!format!("{error} {error:?}").contains("secret"));
+    let error = WebSocket::new("ws://user:secret@a b/").expect_err("a space");
+    assert!(!format!("{error} {error:?}").contains("secret"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_threads_may_use_one_socket() {
     let server = support::pull_echo(Default::default()).await;

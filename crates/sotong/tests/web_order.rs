@@ -183,6 +183,19 @@ async fn an_event_that_nobody_listens_for_waits_only_a_moment() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_close_is_done_although_nobody_listens() {
+    let (socket, mut wire) = Wire::new();
+    wire.open().await;
+    // It is there, but its events are held.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    socket.close();
+    assert_eq!(wire.next().await.expect("a frame").opcode, CLOSE);
+    assert_eq!(socket.ready_state(), ReadyState::Closing);
+    let mut ears = Ears::of(&socket);
+    assert_eq!(ears.failure().await, "it was closed before the connection was there");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_is_held_too() {
     let (socket, wire) = Wire::new();
     drop(wire);

@@ -107,7 +107,7 @@ impl Options {
     }
 
     /// Sets the header `Origin`, by which servers tell pages apart: the origin of this URL, or `null`. Default: none is
-    /// sent, since this is no page.
+    /// sent, since this is no page. A client that [adds one itself](Client::with_header) sends both.
     ///
     /// # Errors
     /// [`Error::SyntaxError`] when it does not parse.

@@ -140,15 +140,17 @@ impl Shared {
             Phase::Closing | Phase::Closed => Err(Refused::Closed),
         };
         inside.buffered = inside.buffered.saturating_add(length);
+        let mut before = None;
         match sent {
             Ok(()) => inside.unflushed = inside.unflushed.saturating_add(length),
             Err(Refused::Closed) => return Ok(()),
             Err(Refused::Full) => {
                 inside.is_full = true;
-                inside.phase = Phase::Closing;
+                before = Some(std::mem::replace(&mut inside.phase, Phase::Closing));
             }
         }
         drop(inside);
+        drop(before);
         self.news.notify_one();
         Ok(())
     }
@@ -167,6 +169,13 @@ impl Shared {
             sender.shared().close(close, Initiator::Local);
         }
         self.news.notify_one();
+    }
+
+    /// It is over.
+    pub(super) fn closed(&self) {
+        let before = std::mem::replace(&mut self.lock().phase, Phase::Closed);
+        // When the lock is free: it may be the last that holds the connection.
+        drop(before);
     }
 
     /// Changes who listens. `is_listening` says that somebody does now.

@@ -137,7 +137,7 @@ impl Task {
 
     /// From the connection to its end.
     async fn live(&mut self, mut socket: crate::WebSocket) -> End {
-        if self.held().await.is_none() {
+        if self.held_or_closing().await.is_none() {
             socket.sender().shared().close(Close::empty(), Initiator::Local);
             return End::Abandoned;
         }
@@ -174,13 +174,22 @@ impl Task {
 
     /// Waits until events may go. `None` if nobody could notice any more.
     async fn held(&self) -> Option<()> {
+        self.until(|inside| inside.hold != Hold::Held).await
+    }
+
+    /// The same, or until `close` was called: that is done at once, whoever listens.
+    async fn held_or_closing(&self) -> Option<()> {
+        self.until(|inside| inside.hold != Hold::Held || !matches!(inside.phase, Phase::Connecting)).await
+    }
+
+    async fn until(&self, is_so: impl Fn(&Inside) -> bool) -> Option<()> {
         loop {
             {
                 let inside = self.shared.lock();
                 if inside.is_abandoned() {
                     return None;
                 }
-                if inside.hold != Hold::Held {
+                if is_so(&inside) {
                     return Some(());
                 }
             }
@@ -252,7 +261,8 @@ impl Task {
 
     /// What is to be done before waiting.
     fn next(&self, sender: &Sender, flushing: &mut Flushing) -> Next {
-        let mut inside = self.shared.lock();
+        flushing.begin(&self.shared, sender);
+        let inside = self.shared.lock();
         if inside.is_full {
             drop(inside);
             // Dropped, not closed: whoever does not read would not read the Close either.
@@ -265,7 +275,6 @@ impl Task {
             sender.shared().close(Close::empty(), Initiator::Local);
             return Next::End(End::Abandoned);
         }
-        flushing.begin(&mut inside, sender);
         match (&inside.pull, &inside.phase) {
             (Pull::Unlent(1..), Phase::Open(_)) => Next::Lend,
             _ => Next::Wait,
@@ -321,11 +330,8 @@ impl Task {
             self.settle(Kind::Error).await;
         }
         self.settle(Kind::Close).await;
-        {
-            let mut inside = self.shared.lock();
-            inside.phase = Phase::Closed;
-            inside.cause = cause.clone();
-        }
+        self.shared.lock().cause = cause.clone();
+        self.shared.closed();
         self.shared.lent.notify_waiters();
         if let Some(cause) = cause {
             let target = WebSocket::another(&self.shared);
@@ -343,7 +349,7 @@ impl Task {
 impl Drop for Task {
     /// However it ends, also with its runtime: nobody will be called any more, and what listeners hold is set free.
     fn drop(&mut self) {
-        self.shared.lock().phase = Phase::Closed;
+        self.shared.closed();
         self.shared.change(false, |listeners| ((), listeners.end()));
         self.shared.lent.notify_waiters();
     }
@@ -378,10 +384,14 @@ struct Flushing(Option<(usize, oneshot::Receiver<()>)>);
 
 impl Flushing {
     /// Waits for all that was sent and is not waited for yet.
-    fn begin(&mut self, inside: &mut Inside, sender: &Sender) {
-        if self.0.is_none() && inside.unflushed > 0 {
-            // If it is over, it never will be with the network, and counts for ever.
-            let bytes = std::mem::take(&mut inside.unflushed);
+    fn begin(&mut self, shared: &Shared, sender: &Sender) {
+        if self.0.is_some() {
+            return;
+        }
+        let bytes = std::mem::take(&mut shared.lock().unflushed);
+        if bytes > 0 {
+            // Not under our lock, because it may wake somebody. If the connection is over, they never will be with the
+            // network, and count for ever.
             self.0 = sender.shared().flush().map(|flushed| (bytes, flushed));
         }
     }

@@ -146,18 +146,23 @@ impl Wire {
 
     /// Reads the request; the answer as it should be.
     pub async fn answer(&mut self) -> Vec<u8> {
+        self.try_answer().await.expect("a request")
+    }
+
+    /// The same, if the client asks.
+    pub async fn try_answer(&mut self) -> Option<Vec<u8>> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(soon(self.0.read_u8()).await.expect("a request"));
+            head.push(soon(self.0.read_u8()).await.ok()?);
         }
         let head = String::from_utf8(head).expect("ASCII");
         let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key");
-        format!(
+        let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: {}\r\n\r\n",
             accept(key)
-        )
-        .into_bytes()
+        );
+        Some(answer.into_bytes())
     }
 
     pub async fn open(&mut self) {
