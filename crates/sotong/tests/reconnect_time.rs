@@ -180,3 +180,27 @@ async fn a_hook_that_panics_is_told_to_who_waits() {
     let end = soon(socket.recv()).await.expect_err("it is over");
     assert!(matches!(end, End::Aborted), "{end}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_open_connection_can_be_seen_and_none_in_between() {
+    let handle = serve(async |mut socket: WebSocket, number| {
+        socket.send(format!("from {number}")).await?;
+        // Until the client says something.
+        socket.recv().await?;
+        let code = if number < 2 { CloseCode::SERVICE_RESTART } else { CloseCode::NORMAL };
+        socket.close(code, "").await;
+        Ok(())
+    });
+    let mut socket = through(handle).connect();
+    assert!(socket.sender().connection().is_none(), "nothing is open yet");
+    let mut numbers = Vec::new();
+    while let Some(_message) = soon(socket.recv()).await.expect("1000 is a regular end") {
+        let open = socket.sender().connection().expect("it is open: the server waits");
+        soon(open.ping()).await.expect("it is open");
+        numbers.push(open.id());
+        socket.send("on").await.expect("there is room");
+        soon(open.closed()).await;
+    }
+    assert!(numbers.len() == 2 && numbers[0] != numbers[1], "{numbers:?}");
+    assert!(socket.sender().connection().is_none(), "it is over");
+}

@@ -13,6 +13,7 @@ use super::settings::{Reconnect, State};
 use crate::error::TrySendError;
 use crate::outgoing::Outgoing;
 use crate::outgoing::sealed::Carried;
+use crate::sender::Sender;
 
 /// With what to close.
 pub(super) type Farewell = Option<(CloseCode, String)>;
@@ -32,13 +33,15 @@ pub(super) struct Shared {
 pub(super) struct Inside {
     pub(super) queue: Queue,
     pub(super) state: State,
+    /// The connection that is open.
+    pub(super) connection: Option<Sender>,
 }
 
 impl Shared {
     pub(super) fn new(settings: &Reconnect) -> Self {
         let queue = Queue::new(settings.limits, settings.overflow);
         Shared {
-            inside: Mutex::new(Inside { queue, state: State::Connecting { number: 0 } }),
+            inside: Mutex::new(Inside { queue, state: State::Connecting { number: 0 }, connection: None }),
             work: Notify::new(),
             room: Notify::new(),
             farewell: watch::Sender::new(None),
@@ -253,6 +256,14 @@ impl ReconnectingSender {
     /// Closes, as [`ReconnectingSocket::close`] does, and does not wait. The first call counts.
     pub fn close(&self, code: CloseCode, reason: &str) {
         self.shared.leave(code, reason);
+    }
+
+    /// The connection that is open, if one is: to see its peer, what was agreed on, how long a Ping takes.
+    ///
+    /// What is sent with it is sent on this connection or never: it is neither queued nor counted. It stays what it is when
+    /// the client has another one.
+    pub fn connection(&self) -> Option<Sender> {
+        self.shared.lock().connection.clone()
     }
 
     /// What the client does now.

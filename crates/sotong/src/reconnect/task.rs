@@ -114,6 +114,7 @@ impl Task {
         let sender = socket.sender();
         let connection = {
             let mut inside = self.shared.lock();
+            inside.connection = Some(sender.clone());
             let counters = inside.queue.counters_mut();
             counters.connections += 1;
             counters.connections
@@ -127,7 +128,11 @@ impl Task {
                 Over::Lost(Ending::Lost { closed: sender.closed().await, error })
             }
         };
-        self.shared.lock().queue.lose(self.settings.unconfirmed);
+        {
+            let mut inside = self.shared.lock();
+            inside.connection = None;
+            inside.queue.lose(self.settings.unconfirmed);
+        }
         self.shared.make_room();
         over
     }
@@ -243,6 +248,7 @@ impl Drop for Task {
         let mut inside = self.shared.lock();
         if !matches!(inside.state, State::Ended(_)) {
             inside.queue.end();
+            inside.connection = None;
             inside.state = State::Ended(End::Aborted);
             drop(inside);
             self.shared.make_room();
