@@ -5,14 +5,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use sotong::CloseCode;
 use tokio::sync::mpsc;
 
 use super::compress::Compress;
 use super::exit::{Exit, Failure};
 use super::settings::{message_bytes_max, wrong};
 use super::signals::Signals;
+use super::way::Way;
 use crate::connect::{self, Cut, Detail, Kind, Linger, Trouble, TroubleKind, Trust};
 
+/// What a control frame has room for, behind the code (RFC 6455, section 5.5).
+const REASON_BYTES_MAX: usize = 123;
 /// More seconds than anybody waits: a day.
 const SECONDS_MAX: f64 = 86_400.0;
 
@@ -71,6 +75,11 @@ pub(super) struct Connect {
     /// The largest message, in either direction
     #[arg(long, value_name = "BYTES", default_value = "67108864", allow_negative_numbers = true)]
     message_bytes_max: String,
+    /// With what to close at the end of stdin, or at Ctrl-D: 4000, 4000:bye
+    #[arg(long, value_name = "CODE[:REASON]", default_value = "1000")]
+    close: String,
+    #[command(flatten)]
+    way: Way,
     #[command(flatten)]
     compress: Compress,
     /// A file with certificates (PEM) to trust besides the system's
@@ -100,6 +109,10 @@ Examples:
       listens for ten seconds: one JSON object for each event
   sotong connect wss://example.com/ -H 'Authorization: Bearer abc'
       with a header; --protocol NAME and --origin ORIGIN work alike
+  sotong connect wss://example.com/ --auth @token.txt --reconnect
+      logs in by what stands in a file; stays connected, and tells when not
+  sotong connect wss://example.com/ --socks5 127.0.0.1:9050 --follow
+      through a SOCKS5 proxy; follows redirects, without secrets for others
 
 At a terminal everything a server sends is escaped. To a pipe a text message
 goes as it is with a line end behind it, a binary one without; --json keeps
@@ -125,6 +138,7 @@ pub(super) fn check(typed: Connect) -> Result<connect::Settings, Failure> {
         (_, true) => Detail::Frames,
         _ => Detail::Usual,
     };
+    let way = typed.way.check()?;
     Ok(connect::Settings {
         url: url(typed.url)?,
         headers: typed.header.iter().map(|each| header(each)).collect::<Result<_, _>>()?,
@@ -147,6 +161,11 @@ pub(super) fn check(typed: Connect) -> Result<connect::Settings, Failure> {
             true => Trust::Anybody,
             false => Trust::Checked,
         },
+        route: way.route,
+        redirects_max: way.redirects_max,
+        login: way.login,
+        again: way.again,
+        close: close(&typed.close)?,
     })
 }
 
@@ -159,6 +178,24 @@ fn url(typed: String) -> Result<String, Failure> {
             &typed,
             format_args!("the scheme is missing, as in ws://{typed} or wss://{typed}"),
         )),
+    }
+}
+
+fn close(typed: &str) -> Result<(CloseCode, String), Failure> {
+    let (code, reason) = typed.split_once(':').unwrap_or((typed, ""));
+    let code = code.parse().ok().and_then(CloseCode::new).ok_or_else(|| {
+        wrong(
+            "--close",
+            typed,
+            "a code that may be sent is wanted, with a reason behind a colon if you like, as in 4000:bye; allowed are \
+             1000-1003, 1007-1014 and 3000-4999",
+        )
+    })?;
+    match reason.len() {
+        bytes if bytes > REASON_BYTES_MAX => Err(Exit::Usage.because(format_args!(
+            "--close: a reason of {bytes} bytes, a Close has room for {REASON_BYTES_MAX}"
+        ))),
+        _ => Ok((code, reason.to_owned())),
     }
 }
 
@@ -210,9 +247,11 @@ fn failure(trouble: &Trouble) -> Failure {
 fn exit(kind: TroubleKind) -> Exit {
     match kind {
         TroubleKind::Usage => Exit::Usage,
-        TroubleKind::Resolve | TroubleKind::Connect | TroubleKind::Tls | TroubleKind::Timeout => {
-            Exit::Unreachable
-        }
+        TroubleKind::Resolve
+        | TroubleKind::Connect
+        | TroubleKind::Proxy
+        | TroubleKind::Tls
+        | TroubleKind::Timeout => Exit::Unreachable,
         TroubleKind::Refused | TroubleKind::Handshake => Exit::Refused,
         TroubleKind::Abnormal => Exit::Abnormal,
         TroubleKind::Input | TroubleKind::Output => Exit::Failed,
@@ -234,6 +273,19 @@ mod tests {
         assert!(error.contains("a colon is missing") && !error.contains("secret"), "{error}");
         // What could add another header is left for the library to refuse, not taken off.
         assert_eq!(header("A: b\r\nC: d\n"), Ok(("A".into(), "b\r\nC: d\n".into())));
+    }
+
+    #[test]
+    fn codes_and_reasons_to_close_with() {
+        let close = |typed: &str| close(typed).map(|(code, reason)| (u16::from(code), reason));
+        assert_eq!(close("1000"), Ok((1000, String::new())));
+        assert_eq!(close("4000:see you: later"), Ok((4000, "see you: later".to_owned())));
+        assert_eq!(close("3000:"), Ok((3000, String::new())));
+        let longest = format!("4999:{}", "소".repeat(41));
+        assert_eq!(close(&longest).map(|(_, reason)| reason.len()), Ok(123));
+        for typed in ["", "bye", ":bye", "999", "1005:x", "5000", "70000", &format!("{longest}x")] {
+            assert_eq!(close(typed).expect_err(typed).exit, Exit::Usage);
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod settings;
 mod signals;
 mod tls;
 mod typed;
+mod way;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

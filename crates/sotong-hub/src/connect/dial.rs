@@ -1,11 +1,14 @@
 //! From what was asked for to a connection.
 
+use std::time::Duration;
+
 use sotong::handshake::RefusedResponse;
+use sotong::reconnect::{Backoff, Reconnect};
 use sotong::tls::{self, ClientTls};
-use sotong::{Client, Config, ConnectError, ConnectTimeouts, WebSocket};
+use sotong::{Client, Config, ConnectError, ConnectTimeouts, TunnelError, WebSocket};
 
 use super::event::{Answer, Opened, Trouble, TroubleKind};
-use super::{Settings, Trust};
+use super::{Login, Route, Settings, Trust};
 
 /// The client with these settings.
 ///
@@ -17,9 +20,18 @@ pub(super) fn client(settings: &Settings) -> Result<Client, Trouble> {
         .with_total(total)
         .with_resolve(total)
         .with_tcp(total)
+        .with_proxy(total)
         .with_tls(total)
         .with_handshake(total);
-    let mut client = Client::new().with_config(config(settings)).with_timeouts(timeouts);
+    let mut client = Client::new()
+        .with_config(config(settings))
+        .with_timeouts(timeouts)
+        .with_redirects_max(settings.redirects_max);
+    client = match &settings.route {
+        Route::Environment => client,
+        Route::Direct => client.without_proxy(),
+        Route::Through(proxy) => client.with_proxy(proxy.clone()),
+    };
     for (name, value) in &settings.headers {
         client = client.with_header(name, value).map_err(|error| usage(format_args!("--header: {error}")))?;
     }
@@ -27,6 +39,15 @@ pub(super) fn client(settings: &Settings) -> Result<Client, Trouble> {
         client =
             client.with_header("Origin", origin).map_err(|error| usage(format_args!("--origin: {error}")))?;
     }
+    client = match &settings.login {
+        None => client,
+        Some(Login::Basic { user, password }) => {
+            client.with_basic_auth(user, password).map_err(|error| usage(format_args!("--auth: {error}")))?
+        }
+        Some(Login::Bearer(token)) => {
+            client.with_bearer_token(token).map_err(|error| usage(format_args!("--auth: {error}")))?
+        }
+    };
     client = client
         .with_protocols(&settings.protocols)
         .map_err(|error| usage(format_args!("--protocol: {error}")))?;
@@ -34,6 +55,8 @@ pub(super) fn client(settings: &Settings) -> Result<Client, Trouble> {
     if let Some(file) = &settings.ca {
         tls = tls.with_roots_file(file).map_err(|error| usage(format_args!("--ca: {error}")))?;
     }
+    // A proxy is somebody else: what is told to believe every server is not about it.
+    client = client.with_proxy_tls(tls.clone());
     if settings.trust == Trust::Anybody {
         tls = tls::danger::accept_any_certificate(tls);
     }
@@ -52,41 +75,52 @@ pub(super) fn config(settings: &Settings) -> Config {
 
 /// Connects.
 pub(super) async fn dial(client: &Client, url: &str) -> Result<(WebSocket, Opened), Trouble> {
-    let socket = client.connect(url).await.map_err(trouble)?;
-    let sender = socket.sender();
-    let opened = Opened {
-        url: url.to_owned(),
-        peer: sender.peer_addr().map(|address| address.to_string()),
-        protocol: sender.protocol().map(str::to_owned),
-        headers: socket.response().map(|response| owned(response.headers())).unwrap_or_default(),
-    };
+    let socket = client.connect(url).await.map_err(|error| trouble(&error))?;
+    let opened = Opened::of(url, &socket.sender());
     Ok((socket, opened))
+}
+
+/// The same for a connection that is made again.
+pub(super) fn again(client: Client, settings: &Settings, tries_max: Option<u32>) -> Reconnect {
+    Reconnect::new(&settings.url)
+        .with_client(client)
+        .with_backoff(Backoff::default().with_tries_max(tries_max))
+        // Nothing waits to be sent when it is closed, or somebody does not want to wait for it.
+        .with_close_timeout(Duration::from_millis(500))
 }
 
 fn usage(line: impl ToString) -> Trouble {
     Trouble::new(TroubleKind::Usage, line)
 }
 
-fn trouble(error: ConnectError) -> Trouble {
-    let kind = match &error {
-        ConnectError::Url(_) | ConnectError::Header(_) | ConnectError::Protocol(_) => TroubleKind::Usage,
+pub(super) fn trouble(error: &ConnectError) -> Trouble {
+    let kind = match error {
+        ConnectError::Url(_)
+        | ConnectError::Header(_)
+        | ConnectError::Protocol(_)
+        | ConnectError::ProxyVariable { .. } => TroubleKind::Usage,
+        ConnectError::Proxy { .. } => TroubleKind::Proxy,
         ConnectError::Resolve { .. } => TroubleKind::Resolve,
         ConnectError::Tls { .. } => TroubleKind::Tls,
         ConnectError::Timeout { .. } => TroubleKind::Timeout,
-        ConnectError::Refused(_) => TroubleKind::Refused,
+        ConnectError::Refused(_) | ConnectError::Redirect { .. } => TroubleKind::Refused,
         ConnectError::Handshake(_) => TroubleKind::Handshake,
         // The network, during one step or another.
         _ => TroubleKind::Connect,
     };
-    let line = match &error {
+    let line = match error {
         ConnectError::Url(error) => format!("URL: {error}"),
         ConnectError::Timeout { host, step, .. } => {
             format!("{host}: {step} took longer than --connect-timeout allows")
         }
-        other => other.to_string(),
+        ConnectError::ProxyVariable { .. } => format!("{error}; --no-proxy goes without"),
+        // Another name of the same, which is the one that can be set here.
+        other => other.to_string().replace("Client::with_redirects_max", "--follow"),
     };
     let answer = match error {
-        ConnectError::Refused(refused) => Some(Box::new(answer(&refused))),
+        ConnectError::Refused(refused)
+        | ConnectError::Redirect { answer: refused, .. }
+        | ConnectError::Proxy { error: TunnelError::Refused(refused), .. } => Some(Box::new(answer(refused))),
         _ => None,
     };
     Trouble { kind, line, answer }

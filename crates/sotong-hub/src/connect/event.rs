@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use sotong::{Closed, MessageRef};
+use sotong::reconnect::Ending;
+use sotong::{Closed, MessageRef, Sender};
 
 /// Something that happened.
 #[derive(Debug)]
 pub(super) enum Event<'a> {
     /// The handshake is done.
     Open(&'a Opened),
+    /// It connects again.
+    Connecting(u32),
+    /// It is not connected, and will try again.
+    Waiting { number: u32, delay: Duration, because: &'a Ending },
     /// A message came.
     Received(MessageRef<'a>),
     /// A message was accepted for sending.
@@ -31,6 +36,33 @@ pub(super) struct Opened {
     pub(super) protocol: Option<String>,
     /// What the server answered, in its order.
     pub(super) headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Opened {
+    pub(super) fn of(url: &str, connection: &Sender) -> Opened {
+        let headers = connection.response().into_iter().flat_map(|response| response.headers());
+        Opened {
+            url: without_credentials(url),
+            peer: connection.peer_addr().map(|address| address.to_string()),
+            protocol: connection.protocol().map(str::to_owned),
+            headers: headers.map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
+        }
+    }
+
+    /// Of a connection that was over before it was looked at.
+    pub(super) fn unknown(url: &str) -> Opened {
+        Opened { url: without_credentials(url), ..Opened::default() }
+    }
+}
+
+/// The URL, to be shown: a user name and a password are not.
+fn without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url.to_owned(),
+    }
 }
 
 /// What kind of frame.
@@ -107,6 +139,7 @@ kinds! {
     Resolve, "resolve", "The host has no address.";
     Connect, "connect", "No address of it takes connections.";
     Tls, "tls", "No safe channel to it.";
+    Proxy, "proxy", "The proxy made no way to it.";
     Timeout, "timeout", "It took too long to connect.";
     Refused, "refused", "The server answered the handshake with another status than 101.";
     Handshake, "handshake", "The server answered the handshake wrongly.";
@@ -119,5 +152,24 @@ kinds! {
 impl Trouble {
     pub(super) fn new(kind: TroubleKind, line: impl ToString) -> Trouble {
         Trouble { kind, line: line.to_string(), answer: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_user() {
+        for (url, shown) in [
+            ("ws://a/b?c", "ws://a/b?c"),
+            ("ws://u:p@a/b@c", "ws://a/b@c"),
+            ("wss://u:p@x@a:1", "wss://a:1"),
+            ("ws://a/@b", "ws://a/@b"),
+            ("ws://u@a?x@y", "ws://a?x@y"),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(without_credentials(url), shown);
+        }
     }
 }

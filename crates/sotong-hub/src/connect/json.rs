@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use sotong::reconnect::Ending;
 use sotong::{Close, Initiator, MessageRef};
 
 use super::escape;
@@ -26,6 +27,15 @@ enum Line<'a> {
         peer: Option<&'a str>,
         protocol: Option<&'a str>,
         headers: Headers,
+    },
+    Connecting {
+        r#try: u32,
+    },
+    Waiting {
+        r#try: u32,
+        delay_ms: u64,
+        code: Option<u16>,
+        because: String,
     },
     Message(Message<'a>),
     Sent {
@@ -87,6 +97,16 @@ impl<'a> From<&'a Event<'a>> for Line<'a> {
                 peer: opened.peer.as_deref(),
                 protocol: opened.protocol.as_deref(),
                 headers: headers(&opened.headers),
+            },
+            Event::Connecting(number) => Line::Connecting { r#try: *number },
+            Event::Waiting { number, delay, because } => Line::Waiting {
+                r#try: *number,
+                delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+                code: match because {
+                    Ending::Lost { closed, .. } => Some(closed.code()),
+                    _ => None,
+                },
+                because: because.to_string(),
             },
             Event::Received(MessageRef::Text(text)) => Line::Message(Message::Text { data: text }),
             Event::Received(MessageRef::Binary(bytes)) => {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   stdin  ──► lines.rs    ──► command.rs ──┐
-//!   keys   ──► terminal.rs ──► command.rs ──┴─► session.rs ──► the connection, made by dial.rs
+//!   keys   ──► terminal.rs ──► command.rs ──┴─► session.rs ──► link.rs: the connection, made by dial.rs
 //!                                                   │
 //!   stdout ◄── output.rs ◄── view.rs ◄── event.rs ◄─┘        view.rs chooses text.rs or json.rs
 //! ```
@@ -16,17 +16,20 @@ mod event;
 mod hexdump;
 mod json;
 mod lines;
+mod link;
 mod output;
 mod session;
 mod terminal;
 mod text;
 mod view;
 
+use std::fmt;
 use std::io::{self, BufReader, IsTerminal};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use sotong::{CloseCode, Proxy};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -35,6 +38,7 @@ pub use event::{Answer, Trouble, TroubleKind};
 use event::{Event, Opened};
 pub use lines::{Cut, Kind};
 use lines::{Piece, Pieces};
+use link::Source;
 use output::{Output, Stdout};
 use session::{Input, Over, Session};
 use terminal::{Terminal, Typed};
@@ -87,6 +91,59 @@ pub struct Settings {
     pub ca: Option<PathBuf>,
     /// Whether certificates are checked.
     pub trust: Trust,
+    /// Which way to go.
+    pub route: Route,
+    /// How many redirects are followed.
+    pub redirects_max: u32,
+    /// Who one is, for the server.
+    pub login: Option<Login>,
+    /// Whether to connect again.
+    pub again: Again,
+    /// With what to close at the end of stdin, or at Ctrl-D.
+    pub close: (CloseCode, String),
+}
+
+/// Which way to go to the server.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// As the environment says.
+    Environment,
+    /// Without a proxy, whatever the environment says.
+    Direct,
+    /// Through this one.
+    Through(Proxy),
+}
+
+/// Who one is. Neither a password nor a token is shown.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Login {
+    /// By name and password (RFC 7617).
+    Basic {
+        /// The name.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// By a token (RFC 6750).
+    Bearer(String),
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Login::Basic { .. } => "Basic",
+            Login::Bearer(_) => "Bearer",
+        })
+    }
+}
+
+/// Whether to connect again when the connection is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It ends then.
+    Never,
+    /// Again, up to so many times in a row; `None` for a day.
+    Tries(Option<u32>),
 }
 
 /// How long to go on listening when there is nothing more to send.
@@ -118,9 +175,9 @@ pub async fn run(settings: Settings, mut stops: mpsc::Receiver<()>) -> Result<()
         false if io::stdout().is_terminal() => Form::Terminal,
         false => Form::Pipe,
     };
-    let view = View::new(form, settings.detail);
+    let view = View::new(form, settings.detail, settings.again != Again::Never);
     let mut over = match connect(&settings, &mut stops).await {
-        Ok((socket, opened)) => converse(&settings, &view, form, socket, opened, &mut stops).await,
+        Ok((source, opened)) => converse(&settings, &view, form, source, opened, &mut stops).await,
         Err(trouble) => Over { closed: None, trouble: Some(trouble) },
     };
     // As in a browser: a regular close with whatever code is no error, only a close.
@@ -156,10 +213,16 @@ pub fn line(trouble: &Trouble) -> String {
 async fn connect(
     settings: &Settings,
     stops: &mut mpsc::Receiver<()>,
-) -> Result<(sotong::WebSocket, Opened), Trouble> {
+) -> Result<(Source, Option<Opened>), Trouble> {
     let client = dial::client(settings)?;
+    if let Again::Tries(tries_max) = settings.again {
+        // It says itself when it is connected; what is typed until then waits.
+        return Ok((Source::again(dial::again(client, settings, tries_max), &settings.url), None));
+    }
     tokio::select! {
-        connected = dial::dial(&client, &settings.url) => connected,
+        connected = dial::dial(&client, &settings.url) => {
+            connected.map(|(socket, opened)| (Source::Once(socket), Some(opened)))
+        }
         Some(()) = stops.recv() => {
             Err(Trouble::new(TroubleKind::Interrupted, "ended before there was a connection"))
         }
@@ -170,8 +233,8 @@ async fn converse(
     settings: &Settings,
     view: &View,
     form: Form,
-    mut socket: sotong::WebSocket,
-    opened: Opened,
+    mut source: Source,
+    opened: Option<Opened>,
     stops: &mut mpsc::Receiver<()>,
 ) -> Over {
     let (to_session, inputs) = mpsc::channel(BATCHES_MAX);
@@ -182,7 +245,9 @@ async fn converse(
             return Over { closed: None, trouble: Some(Trouble::new(TroubleKind::Output, error)) };
         }
     };
-    let _ = view.tell(&output, &Event::Open(&opened)).await;
+    if let Some(opened) = &opened {
+        let _ = view.tell(&output, &Event::Open(opened)).await;
+    }
     if terminal.is_some() {
         let _ = view.hint(&output, "/help lists what can be typed besides messages").await;
     }
@@ -193,11 +258,12 @@ async fn converse(
         message_bytes_max: settings.message_bytes_max,
         is_binary: settings.kind == Kind::Binary,
         at_end: dial::config(settings).with_close_timeout(LAST_WORDS_TIMEOUT),
+        close: settings.close.clone(),
     };
     // Ctrl-C is a key while a line is edited, and a signal otherwise.
     let (both_stops, mut all_stops) = mpsc::channel(2);
     let mut over = {
-        let mut run = std::pin::pin!(session.run(&mut socket, inputs, &mut all_stops));
+        let mut run = std::pin::pin!(session.run(&mut source, inputs, &mut all_stops));
         loop {
             tokio::select! {
                 over = &mut run => break over,
@@ -208,7 +274,7 @@ async fn converse(
     };
     finish(output, terminal, &mut over, stops).await;
     // Not before: what a server floods us with would be read and thrown away while we want to end.
-    drop(socket);
+    drop(source);
     over
 }
 

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use sotong::{CloseCode, Closed, Config, Error, Initiator, PeerError, Sender, Timeout, WebSocket};
-use tokio::sync::{Notify, mpsc};
+use sotong::reconnect::{End, Ending};
+use sotong::{CloseCode, Closed, Config, Error, Initiator, PeerError, Timeout};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::Linger;
 use super::command::{Command, HELP};
 use super::event::{Event, Opcode, Trouble, TroubleKind};
 use super::lines::{InputError, Piece};
+use super::link::{Changed, Heard, How, Link, Source};
 use super::output::{Gone, Output};
 use super::text;
 use super::view::{BLOCK_BYTES, View};
+use super::{Linger, dial};
 
 /// How long all may take after Ctrl-C: longer than the connection takes to end, so that this is the end of a stdout
 /// that nobody reads.
@@ -45,6 +47,8 @@ pub(super) struct Session<'a> {
     pub(super) is_binary: bool,
     /// The limits from when this end closes.
     pub(super) at_end: Config,
+    /// With what it closes when there is nothing more to send.
+    pub(super) close: (CloseCode, String),
 }
 
 /// How a session ended.
@@ -58,84 +62,107 @@ impl Session<'_> {
     /// Sends and shows until the connection is over.
     pub(super) async fn run(
         &self,
-        socket: &mut WebSocket,
+        source: &mut Source,
         mut inputs: mpsc::Receiver<Vec<Input>>,
         stops: &mut mpsc::Receiver<()>,
     ) -> Over {
-        let sender = socket.sender();
+        let link = source.link();
         let mut input_trouble = None;
         let asked = Notify::new();
+        let opened = watch::Sender::new(matches!(link, Link::Once(_)));
         let received = tokio::select! {
-            received = self.receive(socket) => received,
+            received = self.receive(source, &opened) => received,
             () = self.output.gone() => Err(Gone),
-            () = self.send(&sender, &mut inputs, &asked, &mut input_trouble) => return Over::unseen(None),
-            () = self.ping(&sender, &asked) => return Over::unseen(None),
-            trouble = stop(&sender, stops) => return Over::unseen(Some(trouble)),
+            () = self.send(&link, &mut inputs, &asked, &opened, &mut input_trouble) => return Over::unseen(None),
+            () = self.ping(&link, &asked) => return Over::unseen(None),
+            trouble = stop(&link, stops) => return Over::unseen(Some(trouble)),
         };
         match received {
             Err(Gone) => {
-                sender.close(CloseCode::NORMAL, "");
-                let _ = timeout(GONE_TIMEOUT, sender.closed()).await;
+                link.close(CloseCode::NORMAL, "");
+                let _ = timeout(GONE_TIMEOUT, until_over(source)).await;
                 Over::unseen(None)
             }
-            Ok(error) => {
-                let closed = sender.closed().await;
-                let trouble = input_trouble.or_else(|| verdict(error.as_ref(), &closed));
-                Over { closed: Some(closed), trouble }
+            Ok(how) => {
+                let mut over = Over::of(how, &link).await;
+                over.trouble = input_trouble.or(over.trouble);
+                over
             }
         }
     }
 
     /// Shows what comes. What came in one read is written in one block.
-    async fn receive(&self, socket: &mut WebSocket) -> Result<Option<Error>, Gone> {
+    async fn receive(&self, source: &mut Source, opened: &watch::Sender<bool>) -> Result<How, Gone> {
         let mut block = Vec::new();
         loop {
             let ready = match block.len() {
-                0 => Poll::Ready(socket.recv().await),
+                0 => Poll::Ready(source.next().await),
                 BLOCK_BYTES.. => Poll::Pending,
-                _ => poll_fn(|context| Poll::Ready(socket.poll_recv(context))).await,
+                _ => poll_fn(|context| Poll::Ready(source.poll_next(context))).await,
             };
+            if let Poll::Ready(Heard::Message(message)) = ready {
+                self.view.message(&mut block, message);
+                // A notice of each message, but nothing of its own to write: an empty binary one.
+                continue;
+            }
+            if !block.is_empty() {
+                self.output.write(std::mem::take(&mut block)).await?;
+            }
             match ready {
-                Poll::Ready(Ok(Some(message))) => {
-                    self.view.message(&mut block, message);
-                    // A notice of each message, but nothing of its own to write: an empty binary one.
-                    continue;
-                }
-                Poll::Pending if block.is_empty() => {}
-                Poll::Pending => self.output.write(std::mem::take(&mut block)).await?,
-                Poll::Ready(end) => {
-                    if !block.is_empty() {
-                        self.output.write(std::mem::take(&mut block)).await?;
+                Poll::Ready(Heard::State(changed)) => {
+                    self.tell(&changed).await?;
+                    if let Changed::Open(_) = changed {
+                        opened.send_replace(true);
                     }
-                    return Ok(end.err());
                 }
+                Poll::Ready(Heard::Over(how)) => return Ok(how),
+                Poll::Ready(Heard::Message(_)) | Poll::Pending => {}
             }
         }
+    }
+
+    async fn tell(&self, changed: &Changed) -> Result<(), Gone> {
+        let event = match changed {
+            // That it begins is no news.
+            Changed::Connecting { number: 0 } => return Ok(()),
+            Changed::Connecting { number } => Event::Connecting(*number),
+            Changed::Open(opened) => Event::Open(opened),
+            Changed::Waiting { number, delay, because } => {
+                Event::Waiting { number: *number, delay: *delay, because }
+            }
+        };
+        self.view.tell(self.output, &event).await
     }
 
     /// Sends what comes in at this end. Never ready: how it ends is told by what is received.
     async fn send(
         &self,
-        sender: &Sender,
+        link: &Link,
         inputs: &mut mpsc::Receiver<Vec<Input>>,
         asked: &Notify,
+        opened: &watch::Sender<bool>,
         trouble: &mut Option<Trouble>,
     ) {
         while let Some(batch) = inputs.recv().await {
             for input in batch {
                 match input {
-                    Input::Piece(piece) => self.say(sender, piece).await,
-                    Input::Command(command) => self.obey(sender, command, asked).await,
+                    Input::Piece(piece) => self.say(link, piece).await,
+                    Input::Command(command) => self.obey(link, command, asked).await,
                     Input::End(linger) => {
+                        // The time to listen begins when there was a connection and everything has been said.
+                        let _ = opened.subscribe().wait_for(|is_open| *is_open).await;
+                        if let Link::Again(_) = link {
+                            link.flushed().await;
+                        }
                         match linger {
                             Linger::For(time) => sleep(time).await,
                             Linger::Forever => pending().await,
                         }
-                        self.close(sender, CloseCode::NORMAL, "").await;
+                        self.close(link, self.close.0, &self.close.1).await;
                     }
                     Input::Failed(error) => {
                         *trouble = Some(Trouble::new(TroubleKind::Input, error));
-                        self.close(sender, CloseCode::NORMAL, "").await;
+                        self.close(link, CloseCode::NORMAL, "").await;
                     }
                 }
             }
@@ -143,7 +170,7 @@ impl Session<'_> {
         pending().await
     }
 
-    async fn say(&self, sender: &Sender, piece: Piece) {
+    async fn say(&self, link: &Link, piece: Piece) {
         let bytes = piece.len();
         let opcode = match &piece {
             Piece::Text(_) => Opcode::Text,
@@ -156,23 +183,18 @@ impl Session<'_> {
             let _ = self.view.answer(self.output, &line).await;
             return;
         }
-        let sent = match piece {
-            Piece::Text(text) => sender.send(text).await,
-            Piece::Binary(bytes) => sender.send(bytes).await,
-        };
-        // A connection that is over says so itself.
-        if sent.is_ok() {
+        if link.say(piece).await {
             let _ = self.view.tell(self.output, &Event::Sent(opcode, bytes)).await;
         }
     }
 
-    async fn obey(&self, sender: &Sender, command: Command, asked: &Notify) {
+    async fn obey(&self, link: &Link, command: Command, asked: &Notify) {
         match command {
-            Command::Say(text) if self.is_binary => self.say(sender, Piece::Binary(text.into())).await,
-            Command::Say(text) => self.say(sender, Piece::Text(text)).await,
-            Command::Hex(bytes) => self.say(sender, Piece::Binary(bytes)).await,
+            Command::Say(text) if self.is_binary => self.say(link, Piece::Binary(text.into())).await,
+            Command::Say(text) => self.say(link, Piece::Text(text)).await,
+            Command::Hex(bytes) => self.say(link, Piece::Binary(bytes)).await,
             Command::Ping => asked.notify_one(),
-            Command::Close(code, reason) => self.close(sender, code, &reason).await,
+            Command::Close(code, reason) => self.close(link, code, &reason).await,
             Command::Help => {
                 let _ = self.view.answer(self.output, HELP).await;
             }
@@ -183,15 +205,15 @@ impl Session<'_> {
     }
 
     /// Closes, because there is nothing more to send.
-    async fn close(&self, sender: &Sender, code: CloseCode, reason: &str) {
+    async fn close(&self, link: &Link, code: CloseCode, reason: &str) {
         // The time for the end begins when everything is on its way.
-        let _ = sender.flushed().await;
-        sender.raise_limits(self.at_end.clone());
-        sender.close(code, reason);
+        link.flushed().await;
+        link.raise_limits(self.at_end.clone());
+        link.close(code, reason);
     }
 
     /// Sends pings, in time and when asked. Never ready.
-    async fn ping(&self, sender: &Sender, asked: &Notify) {
+    async fn ping(&self, link: &Link, asked: &Notify) {
         let mut ticks = self.ping_interval.map(|every| {
             let mut ticks = interval(every);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -202,37 +224,95 @@ impl Session<'_> {
             None => pending().await,
         };
         loop {
-            tokio::select! {
-                () = tick() => {}
-                () = asked.notified() => {}
+            let is_asked = tokio::select! {
+                () = tick() => false,
+                () = asked.notified() => true,
+            };
+            match link.connection().filter(|connection| !connection.is_closed()) {
+                Some(connection) => {
+                    let _ = self.view.tell(self.output, &Event::Ping).await;
+                    if let Ok(latency) = connection.ping().await {
+                        let _ = self.view.tell(self.output, &Event::Pong(latency)).await;
+                    }
+                }
+                None if matches!(link, Link::Once(_)) => return pending().await,
+                None if is_asked => {
+                    let _ = self.view.answer(self.output, "there is no connection to ping just now").await;
+                }
+                None => {}
             }
-            if sender.is_closed() {
-                return pending().await;
-            }
-            self.ping_once(sender).await;
-        }
-    }
-
-    async fn ping_once(&self, sender: &Sender) {
-        let _ = self.view.tell(self.output, &Event::Ping).await;
-        if let Ok(latency) = sender.ping().await {
-            let _ = self.view.tell(self.output, &Event::Pong(latency)).await;
         }
     }
 }
 
 impl Over {
+    async fn of(how: How, link: &Link) -> Over {
+        match (how, link) {
+            (How::Once(error), Link::Once(sender)) => {
+                let closed = sender.closed().await;
+                let trouble = verdict(error.as_ref(), &closed);
+                Over { closed: Some(closed), trouble }
+            }
+            (How::Again(end), Link::Again(sender)) => {
+                let counters = sender.counters();
+                let mut over = Over::of_end(end);
+                let lost = counters.may_be_lost + counters.unsent;
+                if lost > 0 && over.trouble.is_none() {
+                    let line = match lost {
+                        1 => "1 message was not confirmed: it may be lost".to_owned(),
+                        lost => format!("{lost} messages were not confirmed: they may be lost"),
+                    };
+                    over.trouble = Some(Trouble::new(TroubleKind::Abnormal, line));
+                }
+                over
+            }
+            _ => unreachable!("both come from the same source"),
+        }
+    }
+
+    /// How a connection that was made again has ended for good.
+    fn of_end(end: End) -> Over {
+        let of_ending = |ending: Ending, gave_up: &str| match ending {
+            Ending::Lost { closed, error } => {
+                let trouble = verdict(error.as_ref(), &closed);
+                Over { closed: Some(closed), trouble }
+            }
+            Ending::Connect(error) => {
+                let mut trouble = dial::trouble(&error);
+                trouble.line.insert_str(0, gave_up);
+                Over { closed: None, trouble: Some(trouble) }
+            }
+            other => Over::unseen(Some(Trouble::new(TroubleKind::Connect, other))),
+        };
+        match end {
+            End::Closed(Some(closed)) => {
+                let trouble = verdict(None, &closed);
+                Over { closed: Some(closed), trouble }
+            }
+            // Nobody waits for it: it was asked to end while there was no connection.
+            End::Closed(None) => Over::unseen(None),
+            End::Final(ending) => of_ending(ending, ""),
+            End::Exhausted { last } => of_ending(last, "gave up: "),
+            other => Over::unseen(Some(Trouble::new(TroubleKind::Abnormal, other))),
+        }
+    }
+
     fn unseen(trouble: Option<Trouble>) -> Over {
         Over { closed: None, trouble }
     }
 }
 
+/// Takes what still comes, until it is over.
+async fn until_over(source: &mut Source) {
+    while !matches!(source.next().await, Heard::Over(_)) {}
+}
+
 /// Closes at the first stop, and waits briefly; ready when that was in vain, or at the second.
-async fn stop(sender: &Sender, stops: &mut mpsc::Receiver<()>) -> Trouble {
+async fn stop(link: &Link, stops: &mut mpsc::Receiver<()>) -> Trouble {
     if stops.recv().await.is_none() {
         return pending().await;
     }
-    sender.close(CloseCode::GOING_AWAY, "");
+    link.close(CloseCode::GOING_AWAY, "");
     tokio::select! {
         Some(()) = stops.recv() => Trouble::new(TroubleKind::Interrupted, "ended at once, without a closing handshake"),
         () = sleep(INTERRUPT_TIMEOUT) => {

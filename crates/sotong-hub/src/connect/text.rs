@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sotong::reconnect::Ending;
 use sotong::{Close, Closed, Initiator, MessageRef, PeerError, Timeout};
 
 use super::escape;
@@ -55,6 +56,14 @@ pub(super) fn notice(event: &Event<'_>) -> String {
                 None => String::new(),
             };
             format!("connected to {}{peer}{protocol}", escape::line(&opened.url))
+        }
+        Event::Connecting(number) => format!("connecting again, try {number}"),
+        Event::Waiting { number, delay, because } => {
+            let because = match because {
+                Ending::Lost { closed, .. } => self::closed(closed),
+                other => format!("not connected: {}", escape::line(&other.to_string())),
+            };
+            format!("{because}; try {number} in {:.1} s", delay.as_secs_f64())
         }
         Event::Received(message) => {
             format!("← {}, {}", Opcode::of(message).name(), count(message.as_bytes().len()))

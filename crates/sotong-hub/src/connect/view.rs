@@ -35,14 +35,16 @@ pub enum Detail {
 pub(super) struct View {
     form: Form,
     detail: Detail,
+    /// Whether the connection is made again when it is lost.
+    is_made_again: bool,
 }
 
 /// From which bytes on what has gathered is written, though more is ready.
 pub(super) const BLOCK_BYTES: usize = 64 * 1024;
 
 impl View {
-    pub(super) fn new(form: Form, detail: Detail) -> View {
-        View { form, detail }
+    pub(super) fn new(form: Form, detail: Detail, is_made_again: bool) -> View {
+        View { form, detail, is_made_again }
     }
 
     /// Adds a message that came.
@@ -133,8 +135,8 @@ impl View {
         let least = match (event, self.form) {
             (Event::Sent(..) | Event::Received(_) | Event::Ping, _) => Detail::Frames,
             (Event::Failed(_), _) | (_, Form::Json) => Detail::Quiet,
-            // A pipe that opens is nothing to be told about.
-            (Event::Open(_), Form::Pipe) => Detail::Frames,
+            // A pipe that opens is nothing to be told about, unless it was not open before.
+            (Event::Open(_), Form::Pipe) if !self.is_made_again => Detail::Frames,
             _ => Detail::Usual,
         };
         self.detail >= least

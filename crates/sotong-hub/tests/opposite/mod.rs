@@ -136,6 +136,24 @@ impl Conversation {
         u16::from_be_bytes([payload[0], payload[1]])
     }
 
+    /// The code of the next Close; Pings before it are answered.
+    pub(crate) fn expect_close_skipping_pings(&mut self) -> u16 {
+        loop {
+            match self.frame() {
+                (PING, payload) => self.send(PONG, &payload),
+                (CLOSE, payload) => return u16::from_be_bytes([payload[0], payload[1]]),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Answers the Ping that must come next.
+    pub(crate) fn answer_ping(&mut self) {
+        let (opcode, payload) = self.frame();
+        assert_eq!(opcode, PING, "{payload:?}");
+        self.send(PONG, &payload);
+    }
+
     /// Answers the Close that must come next.
     pub(crate) fn finish(mut self) -> u16 {
         let code = self.expect_close();

@@ -14,9 +14,13 @@ use sotong_hub::cli::Exit;
 /// Long enough for a loaded machine. Only a test that fails waits for it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The binary.
+/// The binary, which knows nothing of the proxies of whoever runs the tests.
 pub(crate) fn sotong() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sotong"));
+    for name in ["http", "https", "all", "no"].map(|kind| format!("{kind}_proxy")) {
+        command.env_remove(name.to_uppercase()).env_remove(name);
+    }
+    command.env_remove("REQUEST_METHOD");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
