@@ -128,6 +128,8 @@ async fn b14_a_refusal_tells_status_headers_and_body() {
 
     for (answer, status, words) in [
         ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", 403, "does it allow CONNECT"),
+        // What tinyproxy says about a wrong password.
+        ("HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n\r\n", 401, "; it wants a user name"),
         ("HTTP/1.0 503 Service Unavailable\r\n\r\n", 503, "it got no further itself"),
         ("HTTP/1.1 302 Found\r\nLocation: http://login.example/\r\n\r\n", 302, "it answered 302 Found"),
         ("HTTP/1.1 404 \r\n\r\n", 404, "it answered 404"),

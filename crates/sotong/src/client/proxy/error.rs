@@ -77,7 +77,8 @@ impl fmt::Display for TunnelError {
                 write!(f, "it answered {}{space}{}", answer.status(), answer.reason())?;
                 f.write_str(match answer.status() {
                     403 | 405 => " (does it allow CONNECT to this host and port?)",
-                    407 => "; it wants a user name and a password, or others than these",
+                    // tinyproxy says 401 where 407 is meant.
+                    401 | 407 => "; it wants a user name and a password, or others than these",
                     502..=504 => " (it got no further itself)",
                     _ => "",
                 })
