@@ -3,7 +3,8 @@
 //! ```text
 //!   cli ──► serve ──┬► core ──► wire       cli: the command line       serve: sockets and pages
 //!     ├───► echo    └► arena               core: what to do about it   wire: the words
-//!     └───► connect      (pure)            connect: a client at a terminal, or in a script
+//!     ├───► connect      (pure)            connect: a client at a terminal, or in a script
+//!     └───► bench ──► connect              bench: a load tester for any server
 //!                                          arena: the rules of a game, and its frames
 //! ```
 //!
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arena;
+pub mod bench;
 pub mod cli;
 pub mod connect;
 pub mod core;

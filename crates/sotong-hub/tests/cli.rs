@@ -32,7 +32,7 @@ fn each_wrong_input_gets_one_line() {
     let table: &[(&[&str], &[&str])] = &[
         (&[], &["what shall it do?", "sotong --help"]),
         (&["servr"], &["unknown command 'servr'", "did you mean 'serve'?"]),
-        (&["dance"], &["unknown command 'dance'", "serve, echo and connect", "sotong --help"]),
+        (&["dance"], &["unknown command 'dance'", "serve, echo, connect and bench", "sotong --help"]),
         (&["--listen", "127.0.0.1:0"], &["unknown option '--listen'", "behind 'sotong serve'"]),
         (&["serve", "--style", "pull"], &["unknown option '--style'", "behind 'sotong echo'"]),
         (&["serve", "--lisen", "127.0.0.1:0"], &["unknown option '--lisen'", "did you mean '--listen'?"]),

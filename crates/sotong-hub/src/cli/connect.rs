@@ -124,10 +124,7 @@ Ends with 0 when the connection was closed with 1000, 1001 or no code;
 /// What is meant.
 pub(super) fn check(typed: Connect) -> Result<connect::Settings, Failure> {
     if typed.insecure {
-        return Err(Exit::Usage.because(
-            "--insecure has another name here: --danger-accept-any-certificate; whoever is on the way can then \
-             read and change everything (--ca FILE is the safe way)",
-        ));
+        return Err(insecure());
     }
     let linger = match typed.wait.as_str() {
         "forever" => Linger::Forever,
@@ -169,8 +166,15 @@ pub(super) fn check(typed: Connect) -> Result<connect::Settings, Failure> {
     })
 }
 
+pub(super) fn insecure() -> Failure {
+    Exit::Usage.because(
+        "--insecure has another name here: --danger-accept-any-certificate; whoever is on the way can then \
+         read and change everything (--ca FILE is the safe way)",
+    )
+}
+
 /// Says what is missing where the library could only say that something is.
-fn url(typed: String) -> Result<String, Failure> {
+pub(super) fn url(typed: String) -> Result<String, Failure> {
     match typed.contains("://") || typed.is_empty() {
         true => Ok(typed),
         false => Err(wrong(
@@ -200,7 +204,7 @@ fn close(typed: &str) -> Result<(CloseCode, String), Failure> {
 }
 
 /// What a value holds may be a secret, so only what stands before the colon is ever repeated.
-fn header(typed: &str) -> Result<(String, String), Failure> {
+pub(super) fn header(typed: &str) -> Result<(String, String), Failure> {
     match typed.split_once(':') {
         Some((name, value)) => Ok((name.trim().to_owned(), value.trim_matches([' ', '\t']).to_owned())),
         None => Err(Exit::Usage.because(
@@ -209,7 +213,7 @@ fn header(typed: &str) -> Result<(String, String), Failure> {
     }
 }
 
-fn seconds(option: &str, typed: &str, min: f64) -> Result<Duration, Failure> {
+pub(super) fn seconds(option: &str, typed: &str, min: f64) -> Result<Duration, Failure> {
     match typed.parse::<f64>() {
         Ok(seconds) if (min..=SECONDS_MAX).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err(wrong(
@@ -240,7 +244,7 @@ pub(super) async fn run(settings: connect::Settings) -> Result<(), Failure> {
     connect::run(settings, stops).await.map_err(|trouble| failure(&trouble))
 }
 
-fn failure(trouble: &Trouble) -> Failure {
+pub(super) fn failure(trouble: &Trouble) -> Failure {
     exit(trouble.kind).because(connect::line(trouble)).with_details(connect::details(trouble))
 }
 

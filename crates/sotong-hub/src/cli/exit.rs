@@ -15,26 +15,29 @@ pub enum Exit {
     Usage = 2,
     /// An address cannot be listened on; nothing was started.
     Address = 3,
-    /// `connect`: there is no connection: no such host, nobody listens, no TLS, too slow.
+    /// `connect`, `bench`: there is no connection: no such host, nobody listens, no TLS, too slow.
     Unreachable = 4,
-    /// `connect`: the server refused the handshake, or answered it wrongly.
+    /// `connect`, `bench`: the server refused the handshake, or answered it wrongly.
     Refused = 5,
     /// `connect`: the connection ended with a code that tells of a fault, or without a Close.
     Abnormal = 6,
+    /// `bench`: a limit of this machine would stop it; nothing was started.
+    Limit = 7,
     /// A second SIGINT or SIGTERM ended it before all connections were closed.
     Interrupted = 130,
 }
 
 impl Exit {
     /// All of them, with what `--help` says about each.
-    pub const ALL: [(Exit, &'static str); 8] = [
+    pub const ALL: [(Exit, &'static str); 9] = [
         (Exit::Fine, "fine; also after SIGINT (Ctrl-C) and SIGTERM, all connections closed"),
         (Exit::Failed, "failed while running"),
         (Exit::Usage, "wrong command line"),
         (Exit::Address, "cannot listen there: in use, not permitted, not of this machine"),
-        (Exit::Unreachable, "connect: no connection: name, TCP, TLS, or too slow"),
-        (Exit::Refused, "connect: the server refused the handshake, or answered it wrongly"),
+        (Exit::Unreachable, "connect, bench: no connection: name, TCP, TLS, or too slow"),
+        (Exit::Refused, "connect, bench: the server refused the handshake, or answered it wrongly"),
         (Exit::Abnormal, "connect: closed with a code that tells of a fault, or not closed"),
+        (Exit::Limit, "bench: a limit of this machine would stop it: open files, ports"),
         (Exit::Interrupted, "a second SIGINT or SIGTERM ended it at once"),
     ];
 

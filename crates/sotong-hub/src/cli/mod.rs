@@ -6,6 +6,7 @@
 //!                        └───── Failure (exit.rs): one line on stderr and an exit code ◄──┘
 //! ```
 
+mod bench;
 mod compress;
 mod connect;
 mod exit;

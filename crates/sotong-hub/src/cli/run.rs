@@ -25,6 +25,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
             Command::Serve(settings) => serve(*settings).await,
             Command::Echo(settings) => echo(settings).await,
             Command::Connect(settings) => super::connect::run(*settings).await,
+            Command::Bench(settings) => super::bench::run(*settings).await,
         }
     })
 }

@@ -32,6 +32,7 @@ pub(super) enum Command {
     Serve(Box<serve::Settings>),
     Echo(Echo),
     Connect(Box<crate::connect::Settings>),
+    Bench(Box<crate::bench::Settings>),
 }
 
 #[derive(Debug)]
@@ -83,6 +84,9 @@ impl Settings {
             }
             typed::Command::Connect(connect) => {
                 (connect.log.clone(), Command::Connect(Box::new(super::connect::check(*connect)?)))
+            }
+            typed::Command::Bench(bench) => {
+                (bench.log.clone(), Command::Bench(Box::new(super::bench::check(*bench)?)))
             }
         };
         Ok(Settings { command, log: filter(&log)? })

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::bench::{self, Bench};
 use super::compress::Compress;
 use super::connect::{self, Connect};
 use super::exit::{Exit, Failure};
@@ -30,6 +31,9 @@ pub(super) enum Command {
     /// Talks to any WebSocket server, by hand or in a script
     #[command(after_help = connect::EXAMPLES)]
     Connect(Box<Connect>),
+    /// Loads any WebSocket server and tells its throughput and latency
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(Box<Bench>),
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +127,7 @@ Examples:
   sotong serve                       pages and chat at http://127.0.0.1:8000/
   sotong echo --listen 127.0.0.1:0   an echo server on a free port
   sotong connect ws://127.0.0.1:9001 a client: lines in, messages out
+  sotong bench ws://127.0.0.1:9001   loads a server: throughput, latency
   sotong serve --help                all options of serve
 
 In a page, nothing is needed but the browser's own object:
@@ -214,7 +219,7 @@ fn line(error: &clap::Error) -> String {
             let seen = context(ContextKind::InvalidSubcommand).unwrap_or_default();
             let suggested = suggestion(ContextKind::SuggestedSubcommand);
             let suggested = if suggested.is_empty() {
-                "; there are serve, echo and connect: see 'sotong --help'".to_owned()
+                "; there are serve, echo, connect and bench: see 'sotong --help'".to_owned()
             } else {
                 suggested
             };
@@ -255,8 +260,13 @@ mod tests {
     /// clap does not break lines, and a terminal breaks them inside words.
     #[test]
     fn help_fits_a_terminal_of_80_columns() {
-        for arguments in [&["--help"][..], &["serve", "--help"], &["echo", "--help"], &["connect", "--help"]]
-        {
+        for arguments in [
+            &["--help"][..],
+            &["serve", "--help"],
+            &["echo", "--help"],
+            &["connect", "--help"],
+            &["bench", "--help"],
+        ] {
             let arguments = ["sotong"].iter().chain(arguments).map(OsString::from);
             let Ok(Parsed::Help(help)) = parse(arguments) else { panic!("no help") };
             for line in help.lines().filter(|line| !line.trim_start().starts_with("const socket")) {

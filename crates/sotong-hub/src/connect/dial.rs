@@ -93,7 +93,8 @@ fn usage(line: impl ToString) -> Trouble {
     Trouble::new(TroubleKind::Usage, line)
 }
 
-pub(super) fn trouble(error: &ConnectError) -> Trouble {
+/// Why there is no connection, sorted for exit codes.
+pub(crate) fn trouble(error: &ConnectError) -> Trouble {
     let kind = match error {
         ConnectError::Url(_)
         | ConnectError::Header(_)

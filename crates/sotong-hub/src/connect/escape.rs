@@ -21,7 +21,7 @@ pub(super) fn is_dangerous(each: char) -> bool {
 }
 
 /// One line: whatever is dangerous becomes visible, line ends among it.
-pub(super) fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for each in text.chars() {
         push(&mut escaped, each);
@@ -50,7 +50,7 @@ pub(super) fn block(text: &str, indent: &str) -> String {
 }
 
 /// Bytes that ought to be text: what is not UTF-8 becomes U+FFFD.
-pub(super) fn bytes(bytes: &[u8]) -> String {
+pub(crate) fn bytes(bytes: &[u8]) -> String {
     line(&String::from_utf8_lossy(bytes))
 }
 

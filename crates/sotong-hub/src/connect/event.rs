@@ -150,7 +150,7 @@ kinds! {
 }
 
 impl Trouble {
-    pub(super) fn new(kind: TroubleKind, line: impl ToString) -> Trouble {
+    pub(crate) fn new(kind: TroubleKind, line: impl ToString) -> Trouble {
         Trouble { kind, line: line.to_string(), answer: None }
     }
 }

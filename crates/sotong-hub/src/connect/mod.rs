@@ -11,7 +11,7 @@
 
 mod command;
 mod dial;
-mod escape;
+pub(crate) mod escape;
 mod event;
 mod hexdump;
 mod json;
@@ -34,6 +34,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use command::Command;
+pub(crate) use dial::trouble;
 pub use event::{Answer, Trouble, TroubleKind};
 use event::{Event, Opened};
 pub use lines::{Cut, Kind};
