@@ -1,6 +1,6 @@
-// Bun (uWebSockets inside) as an echo; BUN_DEFLATE=shared or dedicated compresses.
+// Bun (uWebSockets inside) as an echo; PEER_COMPRESS=shared compresses.
 
-const compress = process.env.BUN_DEFLATE;
+const compress = process.env.PEER_COMPRESS;
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: 0,

@@ -1,9 +1,9 @@
 'use strict';
-// npm `ws` as an echo; WS_DEFLATE=1 compresses.
+// npm `ws` as an echo; PEER_COMPRESS compresses from 0 bytes on, as others here do.
 
 const { WebSocketServer } = require('ws');
 
-const perMessageDeflate = Boolean(process.env.WS_DEFLATE);
+const perMessageDeflate = process.env.PEER_COMPRESS ? { threshold: 0 } : false;
 const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate }, () => {
   console.log(`listening on 127.0.0.1:${server.address().port}`);
 });

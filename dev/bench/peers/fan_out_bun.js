@@ -1,5 +1,6 @@
-// Bun (uWebSockets inside) in the fan-out benchmark: its own topics, nothing compressed.
+// Bun (uWebSockets inside) in the fan-out benchmark: its own topics, PEER_COMPRESS=shared compresses.
 
+const compress = process.env.PEER_COMPRESS;
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: 0,
@@ -8,12 +9,12 @@ const server = Bun.serve({
     if (!server.upgrade(request, { data: { isSpeaker } })) return new Response("a WebSocket is wanted", { status: 426 });
   },
   websocket: {
-    perMessageDeflate: false,
+    perMessageDeflate: compress ? { compress, decompress: compress } : false,
     open(socket) {
       if (!socket.data.isSpeaker) socket.subscribe("all");
     },
     message(_socket, message) {
-      server.publish("all", message);
+      server.publish("all", message, Boolean(compress));
     },
   },
 });

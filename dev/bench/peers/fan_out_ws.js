@@ -1,9 +1,9 @@
 'use strict';
-// npm `ws` in the fan-out benchmark: a loop over its clients, as its documentation does it.
+// npm `ws` in the fan-out benchmark: a loop over its clients, as its documentation does it. PEER_COMPRESS compresses.
 
 const { WebSocket, WebSocketServer } = require('ws');
 
-const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false }, () => {
+const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: Boolean(process.env.PEER_COMPRESS) }, () => {
   console.log(`listening on 127.0.0.1:${server.address().port}`);
 });
 const subscribers = new Set();

@@ -49,6 +49,8 @@ pub(crate) struct RunSettings {
     pub(crate) pinning: Pinning,
     pub(crate) cells: Vec<Cell>,
     pub(crate) kind: Kind,
+    /// Whether messages are JSON and compressed.
+    pub(crate) compress: bool,
     pub(crate) runs: usize,
     /// A share of the window, from 0 to 1.
     pub(crate) waited_max: f64,
@@ -56,6 +58,13 @@ pub(crate) struct RunSettings {
     pub(crate) window: Duration,
     /// Where the results are written, besides to stdout.
     pub(crate) page: Option<PathBuf>,
+}
+
+impl RunSettings {
+    /// What the results are about: the name of their section in the documentation.
+    pub(crate) fn subject(&self) -> &'static str {
+        if self.compress { "compression" } else { "cpu" }
+    }
 }
 
 #[derive(Debug)]
@@ -85,6 +94,7 @@ pub(crate) struct MemorySettings {
 pub(crate) struct FanOutSettings {
     /// Whether the known servers of others take part.
     pub(crate) others: bool,
+    pub(crate) compress: bool,
     pub(crate) page: Option<PathBuf>,
     pub(crate) peers: Vec<Peer>,
     pub(crate) pinning: Pinning,
@@ -109,6 +119,7 @@ pub(crate) struct FanOutServerSettings {
     pub(crate) listen: SocketAddr,
     pub(crate) style: Style,
     pub(crate) threads: usize,
+    pub(crate) compress: bool,
 }
 
 /// Why there is no command.
@@ -159,6 +170,9 @@ enum TypedCommand {
         /// How many threads serve.
         #[arg(long, default_value_t = 1)]
         threads: usize,
+        /// Compress for those who can.
+        #[arg(long)]
+        compress: bool,
     },
 }
 
@@ -175,6 +189,9 @@ struct TypedLoad {
     /// A process whose CPU time is read before and after.
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
+    /// Messages are JSON, and compressed.
+    #[arg(long)]
+    compress: bool,
     #[command(flatten)]
     timing: Timing,
 }
@@ -190,6 +207,9 @@ struct TypedRun {
     /// A round in which a side waited longer for its core is thrown away and done once more, but at most RUNS times.
     #[arg(long, value_name = "PERCENT", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=100))]
     waited_max: u8,
+    /// Messages are JSON, and compressed: permessage-deflate, each message standing alone.
+    #[arg(long)]
+    compress: bool,
     #[command(flatten)]
     timing: Timing,
     #[command(flatten)]
@@ -237,6 +257,9 @@ struct TypedFanOut {
     /// How often each server is measured.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
+    /// Publications are JSON, and compressed.
+    #[arg(long)]
+    compress: bool,
     /// Measure the known servers of others, too; `dev/bench/measure --prepare` installs them.
     #[arg(long)]
     others: bool,
@@ -339,6 +362,7 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
                 wire: if typed.raw { Wire::Raw } else { Wire::WebSocket },
                 kind: typed.timing.kind,
                 cell: typed.cell,
+                compress: typed.compress,
                 warm_up: typed.timing.warm_up,
                 window: typed.timing.seconds,
             },
@@ -349,8 +373,13 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
             servers: typed.servers.servers,
             peers: typed.servers.peers,
             sotong: typed.servers.sotong,
-            cells: if typed.cells.is_empty() { cell::GOALS.to_vec() } else { typed.cells },
+            cells: match typed.cells {
+                cells if !cells.is_empty() => cells,
+                _ if typed.compress => cell::COMPRESSED.to_vec(),
+                _ => cell::GOALS.to_vec(),
+            },
             kind: typed.timing.kind,
+            compress: typed.compress,
             runs: usize::from(typed.runs),
             waited_max: f64::from(typed.waited_max) / 100.0,
             warm_up: typed.timing.warm_up,
@@ -370,6 +399,7 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
         TypedCommand::FanOut(typed) => Command::FanOut(FanOutSettings {
             pinning: if typed.no_pin { Pinning::Free } else { Pinning::Cores { server: 0, load: 1 } },
             others: typed.others,
+            compress: typed.compress,
             page: typed.write,
             peers: typed.peers,
             subscribers: typed.subscribers as usize,
@@ -385,8 +415,8 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
             payload_bytes: typed.bytes as usize,
             idle: typed.idle,
         }),
-        TypedCommand::FanOutServer { listen, style, threads } => {
-            Command::FanOutServer(FanOutServerSettings { listen, style, threads })
+        TypedCommand::FanOutServer { listen, style, threads, compress } => {
+            Command::FanOutServer(FanOutServerSettings { listen, style, threads, compress })
         }
         TypedCommand::Memory(typed) => Command::Memory(MemorySettings {
             pinning: typed.servers.pinning(),

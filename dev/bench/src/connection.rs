@@ -38,7 +38,7 @@ impl Connection {
         stream.set_write_timeout(Some(PATIENCE)).during("setting a write timeout")?;
         let early = match wire {
             Wire::Raw => Vec::new(),
-            Wire::WebSocket => handshake::shake(&mut stream, target)?,
+            Wire::WebSocket => handshake::shake(&mut stream, target, flight.is_compressed())?,
         };
         let reader = EchoReader::new(wire);
         let mut connection = Self {
@@ -57,6 +57,10 @@ impl Connection {
 
     pub(crate) fn set_nonblocking(&self) -> Result<()> {
         self.stream.set_nonblocking(true).during("making a socket non-blocking")
+    }
+
+    pub(crate) fn wire_bytes(&self) -> u64 {
+        self.reader.wire_bytes()
     }
 
     pub(crate) fn in_flight(&self) -> usize {

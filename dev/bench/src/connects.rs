@@ -19,7 +19,7 @@ use crate::spread::Spread;
 
 /// The subcommand `connects`.
 pub(crate) fn run(settings: &ConnectsSettings) -> Result<()> {
-    let recipes = server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref())?;
+    let recipes = server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), false)?;
     println!("{}", machine::facts());
     println!(
         "{} runs of {:?} after {:?} of warm-up; connect, shake hands, close, one at a time",

@@ -1,6 +1,7 @@
 //! Counts the echoes in what a connection reads and checks them: every length, and the contents of one message in
 //! [`SAMPLE`]. It never copies a payload.
 
+use crate::deflate;
 use crate::failure::{Failure, Result};
 use crate::flight::Flight;
 use crate::frame::{self, HEAD_BYTES_MAX, Head, Opcode};
@@ -49,6 +50,14 @@ impl EchoReader {
         Self { shape, count: 0 }
     }
 
+    /// Payload bytes of all echoes as they came; of raw bytes nothing is known.
+    pub(crate) fn wire_bytes(&self) -> u64 {
+        match &self.shape {
+            Shape::Raw { .. } => 0,
+            Shape::WebSocket(frames) => frames.wire_bytes,
+        }
+    }
+
     /// Takes what was read. Pongs for the server's pings are appended to `pongs` as whole frames.
     pub(crate) fn feed(&mut self, bytes: &[u8], flight: &Flight, pongs: &mut Vec<u8>) -> Result<Fed> {
         match &mut self.shape {
@@ -95,6 +104,11 @@ struct Frames {
     frame: Option<Payload>,
     /// Payload bytes of the unfinished message, if one is open (after its first frame).
     message_bytes: Option<u64>,
+    /// Whether that message is compressed, and if it is to be compared, what came of it.
+    is_compressed: bool,
+    deflated: Vec<u8>,
+    /// Payload bytes of all messages as they came.
+    wire_bytes: u64,
     /// The payload of an unfinished control frame.
     control: Vec<u8>,
 }
@@ -148,7 +162,10 @@ impl Frames {
                 }
                 Opcode::Continuation | Opcode::Text | Opcode::Binary if payload.fin => {
                     let seen = self.message_bytes.take().unwrap_or(0);
-                    if seen != flight.payload().len() as u64 {
+                    self.wire_bytes += seen;
+                    if self.is_compressed {
+                        self.compare_inflated(*count, flight)?;
+                    } else if seen != flight.payload().len() as u64 {
                         return Err(Failure::new(format!(
                             "an echo of {seen} bytes came back for a message of {} bytes",
                             flight.payload().len()
@@ -204,7 +221,15 @@ impl Frames {
                     head.opcode
                 )));
             }
-            Opcode::Text | Opcode::Binary => self.message_bytes = Some(0),
+            Opcode::Text | Opcode::Binary if head.compressed && !flight.is_compressed() => {
+                return Err(Failure::new(
+                    "the server compressed a message, but compression was not asked for",
+                ));
+            }
+            Opcode::Text | Opcode::Binary => {
+                self.message_bytes = Some(0);
+                self.is_compressed = head.compressed;
+            }
             _ => {}
         }
         Ok(Payload { opcode: head.opcode, fin: head.fin, left: head.payload_bytes })
@@ -213,13 +238,28 @@ impl Frames {
     #[inline]
     fn take_data(&mut self, piece: &[u8], count: u64, flight: &Flight) -> Result<()> {
         let seen = self.message_bytes.get_or_insert(0);
-        if count.is_multiple_of(SAMPLE) {
+        if self.is_compressed && count.is_multiple_of(SAMPLE) {
+            self.deflated.extend_from_slice(piece);
+        } else if count.is_multiple_of(SAMPLE) {
             let from = (*seen).min(flight.payload().len() as u64) as usize;
             if !flight.payload()[from..].starts_with(piece) {
                 return Err(different(count));
             }
         }
         *seen += piece.len() as u64;
+        Ok(())
+    }
+}
+
+impl Frames {
+    /// A compressed message is complete: if it is one of those that are compared, it is inflated.
+    fn compare_inflated(&mut self, count: u64, flight: &Flight) -> Result<()> {
+        if count.is_multiple_of(SAMPLE) {
+            let deflated = std::mem::take(&mut self.deflated);
+            if deflate::inflate(&deflated, flight.payload().len())? != flight.payload() {
+                return Err(different(count));
+            }
+        }
         Ok(())
     }
 }
@@ -333,6 +373,23 @@ mod tests {
         let mut raw = flight.frame(0).to_vec();
         raw[3] ^= 1;
         assert!(feed_in_pieces(Wire::Raw, &raw, raw.len(), &flight).is_err());
+    }
+
+    #[test]
+    fn compressed_echoes_are_inflated_however_they_are_split() {
+        let flight = Flight::compressed(Kind::Text, 1, 500);
+        let deflated = deflate::compress(flight.payload());
+        let stream = [frame(0xC1, &deflated), frame(0x81, flight.payload())].concat();
+        for size in 1..=stream.len() {
+            assert_eq!(feed_in_pieces(Wire::WebSocket, &stream, size, &flight).expect("good echoes").0, 2);
+        }
+        let wrong = frame(0xC1, &deflate::compress(b"[]"));
+        assert!(feed_in_pieces(Wire::WebSocket, &wrong, wrong.len(), &flight).is_err());
+        let plain = Flight::new(Kind::Text, 1, 500);
+        assert!(
+            feed_in_pieces(Wire::WebSocket, &stream, stream.len(), &plain).is_err(),
+            "it was not asked for"
+        );
     }
 
     /// Only samples are compared, but lengths always are.

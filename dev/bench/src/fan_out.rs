@@ -16,8 +16,10 @@ use rustix::fd::OwnedFd;
 use crate::arguments::FanOutSettings;
 use crate::connection::PATIENCE;
 use crate::cores::{self, Pinning};
+use crate::deflate;
 use crate::dialer::{Dialer, Target};
 use crate::failure::{Failure, Result, While};
+use crate::flight;
 use crate::frame::{self, Opcode};
 use crate::handshake;
 use crate::machine;
@@ -32,7 +34,7 @@ const NUMBER_BYTES: usize = 8;
 
 /// The subcommand `fan-out`.
 pub(crate) fn run(settings: &FanOutSettings) -> Result<()> {
-    let recipes = server::fan_out_recipes(settings.others, &settings.peers)?;
+    let recipes = server::fan_out_recipes(settings.others, settings.compress, &settings.peers)?;
     cores::raise_open_files(settings.subscribers + 64)?;
     println!("{}", machine::facts());
     println!(
@@ -61,7 +63,8 @@ pub(crate) fn run(settings: &FanOutSettings) -> Result<()> {
         for (index, recipe) in recipes.iter().enumerate() {
             let samples = || rounds.iter().map(move |round| round[index]);
             let ratios = rounds.iter().filter_map(|round| {
-                let peers = round.iter().skip(server::FAN_OUT_OWN).map(|(cpu, _)| *cpu);
+                let others = recipes.iter().zip(round).filter(|(recipe, _)| !server::shown(&recipe.name).1);
+                let peers = others.map(|(_, (cpu, _))| *cpu);
                 peers.min_by(f64::total_cmp).map(|best| round[index].0 / best)
             });
             let (cpu, ratio) = (Spread::of(samples().map(|(cpu, _)| cpu)), Spread::of(ratios));
@@ -87,14 +90,18 @@ pub(crate) fn run(settings: &FanOutSettings) -> Result<()> {
         ),
     ];
     facts.extend(Some(server::versions(&recipes)?).filter(|versions| !versions.is_empty()));
-    Section { name: "fan-out".into(), facts, parts }.write(page)
+    let name = if settings.compress { "fan-out-compressed" } else { "fan-out" };
+    Section { name: name.into(), facts, parts }.write(page)
 }
 
 /// One depth as a table for the documentation, cheapest first, and as a picture.
 fn part(settings: &FanOutSettings, depth: usize, mut lines: Vec<(&str, Spread, Option<Spread>)>) -> Part {
     lines.sort_by(|(_, a, _), (_, b, _)| a.median.total_cmp(&b.median));
-    let what =
-        format!("{} subscribers, {} bytes, {depth} in flight", settings.subscribers, settings.payload_bytes);
+    let compressed = if settings.compress { " of JSON, compressed" } else { "" };
+    let what = format!(
+        "{} subscribers, {} bytes{compressed}, {depth} in flight",
+        settings.subscribers, settings.payload_bytes
+    );
     let row = |(name, cpu, ratio): &(&str, Spread, Option<Spread>)| {
         vec![server::shown(name).0, cpu.show(), ratio.map_or_else(String::new, |ratio| ratio.show())]
     };
@@ -106,7 +113,11 @@ fn part(settings: &FanOutSettings, depth: usize, mut lines: Vec<(&str, Spread, O
     Part {
         heads: vec![what, "µs of server CPU per delivery".into(), "times the best of the others".into()],
         rows: lines.iter().map(row).collect(),
-        plot: Plot { name: format!("fan-out-{depth}"), title, bars: lines.iter().map(bar).collect() },
+        plot: Plot {
+            name: format!("fan-out{}-{depth}", if settings.compress { "-compressed" } else { "" }),
+            title,
+            bars: lines.iter().map(bar).collect(),
+        },
     }
 }
 
@@ -119,7 +130,7 @@ fn measure(settings: &FanOutSettings, recipe: &Recipe, depth: usize) -> Result<(
     if let Pinning::Cores { load, .. } = settings.pinning {
         cores::pin(load)?;
     }
-    let mut audience = Audience::gather(&server.target(), settings, depth)?;
+    let mut audience = Audience::gather(&server.target(), settings, depth, recipe.compresses)?;
     audience.listen_until(Instant::now() + settings.warm_up)?;
     let (begin, delivered_before, before) =
         (Instant::now(), audience.delivered, process::cpu_use(server.pid())?);
@@ -131,6 +142,17 @@ fn measure(settings: &FanOutSettings, recipe: &Recipe, depth: usize) -> Result<(
     }
     let busy = after.busy.saturating_sub(before.busy);
     Ok((busy.as_secs_f64() * 1e6 / delivered as f64, delivered as f64 / elapsed.as_secs_f64()))
+}
+
+/// Room for the number, and then dots; JSON if it is to be compressed.
+fn payload(settings: &FanOutSettings) -> Vec<u8> {
+    let bytes = settings.payload_bytes.max(NUMBER_BYTES);
+    if !settings.compress {
+        return vec![b'.'; bytes];
+    }
+    let mut payload = vec![0; NUMBER_BYTES];
+    payload.extend(flight::json(bytes - NUMBER_BYTES));
+    payload
 }
 
 /// One who listens.
@@ -159,12 +181,13 @@ struct Audience {
 }
 
 impl Audience {
-    fn gather(target: &Target, settings: &FanOutSettings, depth: usize) -> Result<Self> {
+    fn gather(target: &Target, settings: &FanOutSettings, depth: usize, compress: bool) -> Result<Self> {
         let mut dialer = Dialer::new(target.address);
         let mut open = |path: &str| {
             let mut stream = dialer.dial()?;
             stream.set_read_timeout(Some(PATIENCE)).during("setting a read timeout")?;
-            let early = handshake::shake(&mut stream, &Target { path: path.into(), ..target.clone() })?;
+            let at = Target { path: path.into(), ..target.clone() };
+            let early = handshake::shake(&mut stream, &at, compress)?;
             Ok::<_, Failure>((stream, early))
         };
         let epoll = epoll::create(CreateFlags::CLOEXEC).during("making an epoll")?;
@@ -183,7 +206,7 @@ impl Audience {
             epoll,
             events: Vec::with_capacity(1024),
             scratch: vec![0; 64 << 10],
-            payload: vec![b'.'; settings.payload_bytes.max(NUMBER_BYTES)],
+            payload: payload(settings),
             depth,
             said: 0,
             owed: 0,
@@ -273,6 +296,9 @@ impl Subscriber {
             if head.opcode.is_control() {
                 continue;
             }
+            let inflated =
+                if head.compressed { Some(deflate::inflate(payload, payload_bytes)?) } else { None };
+            let payload = inflated.as_deref().unwrap_or(payload);
             let number =
                 payload.get(..NUMBER_BYTES).and_then(|number| number.try_into().ok()).map(u64::from_be_bytes);
             if number != Some(self.next) || payload.len() != payload_bytes {

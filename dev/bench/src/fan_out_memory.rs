@@ -35,7 +35,7 @@ struct Readings {
 
 /// The subcommand `fan-out-memory`.
 pub(crate) fn run(settings: &FanOutMemorySettings) -> Result<()> {
-    let recipes = server::fan_out_recipes(false, &settings.peers)?;
+    let recipes = server::fan_out_recipes(false, false, &settings.peers)?;
     cores::raise_open_files(settings.subscribers + 64)?;
     println!("{}", machine::facts());
     println!(
@@ -69,7 +69,7 @@ fn measure(settings: &FanOutMemorySettings, recipe: &Recipe) -> Result<Readings>
     let mut open = |path: &str| {
         let mut stream = dialer.dial()?;
         stream.set_read_timeout(Some(PATIENCE)).during("setting a read timeout")?;
-        let early = handshake::shake(&mut stream, &Target { path: path.into(), ..target.clone() })?;
+        let early = handshake::shake(&mut stream, &Target { path: path.into(), ..target.clone() }, false)?;
         if early.is_empty() { Ok(stream) } else { Err(Failure::new("something came before it was said")) }
     };
     let mut subscribers: Vec<TcpStream> =

@@ -3,7 +3,9 @@
 
 use std::io::Write;
 
-use sotong::{Error, Events, MessageRef, Refusal, Request, Sender, Server, Topics, WebSocket};
+use sotong::{
+    Compression, Config, Error, Events, MessageRef, Refusal, Request, Sender, Server, Topics, WebSocket,
+};
 
 use crate::arguments::FanOutServerSettings;
 use crate::failure::{Failure, Result, While};
@@ -40,7 +42,8 @@ pub(crate) fn run(settings: &FanOutServerSettings) -> Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().during("making a runtime")?;
     runtime.block_on(async {
-        let server = Server::bind(settings.listen).await.during("listening")?;
+        let config = Config::default().with_compression(settings.compress.then(Compression::shared));
+        let server = Server::bind(settings.listen).await.during("listening")?.with_config(config);
         let address = server.local_addr().during("listening")?;
         let mut stdout = std::io::stdout();
         writeln!(stdout, "listening on {address}")

@@ -1,5 +1,8 @@
 //! The frames that a connection sends, made once before the clock runs: sending k messages is one slice of this block.
 
+use std::fmt::Write as _;
+
+use crate::deflate;
 use crate::frame::{self, Kind, Opcode};
 
 /// `2 * depth` masked frames with one payload and `depth` different masks. As at most `depth` are in flight, whatever
@@ -9,6 +12,7 @@ pub(crate) struct Flight {
     kind: Kind,
     depth: usize,
     payload: Vec<u8>,
+    is_compressed: bool,
     frame_bytes: usize,
     frames: Vec<u8>,
 }
@@ -17,13 +21,31 @@ impl Flight {
     pub(crate) fn new(kind: Kind, depth: usize, payload_bytes: usize) -> Self {
         // ASCII, so that it serves for text too; a prime period, so that a piece at a wrong place differs.
         let payload: Vec<u8> = (0..payload_bytes).map(|i| b' ' + (i % 89) as u8).collect();
+        Self::of(kind, depth, payload, false)
+    }
+
+    /// The same with JSON of about that size, compressed, each message standing alone (RFC 7692, section 7.2.1).
+    pub(crate) fn compressed(kind: Kind, depth: usize, payload_bytes: usize) -> Self {
+        Self::of(kind, depth, json(payload_bytes), true)
+    }
+
+    fn of(kind: Kind, depth: usize, payload: Vec<u8>, is_compressed: bool) -> Self {
+        let deflated = if is_compressed { deflate::compress(&payload) } else { Vec::new() };
         let mut frames = Vec::new();
         for _ in 0..2 {
             for number in 0..depth {
-                frame::write_masked(&mut frames, kind.into(), mask(number), &payload);
+                if is_compressed {
+                    frame::write_masked_compressed(&mut frames, kind.into(), mask(number), &deflated);
+                } else {
+                    frame::write_masked(&mut frames, kind.into(), mask(number), &payload);
+                }
             }
         }
-        Self { kind, depth, payload, frame_bytes: frames.len() / (2 * depth), frames }
+        Self { kind, depth, payload, is_compressed, frame_bytes: frames.len() / (2 * depth), frames }
+    }
+
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.is_compressed
     }
 
     pub(crate) fn opcode(&self) -> Opcode {
@@ -63,6 +85,25 @@ impl Flight {
     }
 }
 
+/// A list of trades as a server of prices might send it: names that repeat, figures that do not;
+/// cut at so many bytes.
+pub(crate) fn json(bytes: usize) -> Vec<u8> {
+    const SYMBOLS: [&str; 6] = ["SOTO", "HANB", "DURU", "NURI", "MARU", "GARAM"];
+    let mut text = String::from("[");
+    let mut dice: u32 = 1;
+    while text.len() < bytes {
+        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let (symbol, price, amount) = (SYMBOLS[dice as usize >> 8 & 3], dice % 100_000, dice >> 20);
+        // Writing to a String does not fail.
+        let _ = write!(
+            text,
+            "{{\"symbol\":\"{symbol}\",\"price\":{price},\"amount\":{amount},\"side\":\"buy\"}},"
+        );
+    }
+    text.truncate(bytes);
+    text.into_bytes()
+}
+
 /// A mask that is never zero. RFC 6455 wants unpredictable ones against proxies; here both ends are ours, and the same
 /// bytes in every run make runs comparable.
 fn mask(number: usize) -> [u8; 4] {
@@ -87,6 +128,20 @@ mod tests {
             assert_eq!(flight.piece(offset, 48), &endless[sent..sent + 48]);
             offset = flight.advance(offset, 7);
             sent += 7;
+        }
+    }
+
+    #[test]
+    fn a_compressed_flight_is_smaller_and_says_the_same() {
+        for bytes in [1, 300, 1024, 65_536] {
+            let flight = Flight::compressed(Kind::Text, 2, bytes);
+            assert_eq!(flight.payload().len(), bytes);
+            assert_eq!(flight.frame(0)[0], 0xC1);
+            assert!(
+                bytes < 300 || flight.frame_bytes() < bytes / 2,
+                "{bytes} became {}",
+                flight.frame_bytes()
+            );
         }
     }
 

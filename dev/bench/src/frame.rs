@@ -69,6 +69,15 @@ impl From<Kind> for Opcode {
     }
 }
 
+/// The same for a message that is compressed (RFC 7692, section 6: RSV1 is set).
+pub(crate) fn write_masked_compressed(out: &mut Vec<u8>, opcode: Opcode, key: [u8; 4], deflated: &[u8]) {
+    let start = out.len();
+    write_masked(out, opcode, key, deflated);
+    out[start] |= RSV1;
+}
+
+const RSV1: u8 = 0x40;
+
 /// Appends one whole masked frame.
 pub(crate) fn write_masked(out: &mut Vec<u8>, opcode: Opcode, key: [u8; 4], payload: &[u8]) {
     const MASKED: u8 = 0x80;
@@ -93,6 +102,8 @@ pub(crate) fn write_masked(out: &mut Vec<u8>, opcode: Opcode, key: [u8; 4], payl
 pub(crate) struct Head {
     pub(crate) fin: bool,
     pub(crate) opcode: Opcode,
+    /// RSV1 is set: the first frame of a compressed message.
+    pub(crate) compressed: bool,
     pub(crate) payload_bytes: u64,
     /// How long the head itself is: 2, 4 or 10 bytes.
     pub(crate) head_bytes: usize,
@@ -109,8 +120,8 @@ impl Head {
         if second & 0x80 != 0 {
             return Err(Failure::new("the server sent a masked frame (RFC 6455, section 5.1, forbids it)"));
         }
-        if first & 0x70 != 0 {
-            return Err(Failure::new("the server set a reserved bit, but no extension was asked for"));
+        if first & 0x70 & !RSV1 != 0 {
+            return Err(Failure::new("the server set a reserved bit that no extension has"));
         }
         let Some(opcode) = Opcode::from_bits(first & 0x0F) else {
             return Err(Failure::new(format!("the server sent the reserved opcode {:#x}", first & 0x0F)));
@@ -126,10 +137,14 @@ impl Head {
             },
             length => (u64::from(length), 2),
         };
+        let compressed = first & RSV1 != 0;
+        if compressed && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+            return Err(Failure::new("the server set RSV1 on a frame that does not begin a message"));
+        }
         if opcode.is_control() && payload_bytes > 125 {
             return Err(Failure::new("the server sent a control frame of more than 125 bytes"));
         }
-        Ok(Some(Self { fin: first & 0x80 != 0, opcode, payload_bytes, head_bytes }))
+        Ok(Some(Self { fin: first & 0x80 != 0, opcode, compressed, payload_bytes, head_bytes }))
     }
 }
 
@@ -153,7 +168,8 @@ mod tests {
             write_masked(&mut frame, Opcode::Binary, [1, 2, 3, 4], &vec![0; length]);
             assert_eq!(frame.len(), head_bytes + 4 + length);
             frame[1] &= 0x7F;
-            let head = Head { fin: true, opcode: Opcode::Binary, payload_bytes: length as u64, head_bytes };
+            let (opcode, payload_bytes) = (Opcode::Binary, length as u64);
+            let head = Head { fin: true, opcode, compressed: false, payload_bytes, head_bytes };
             assert_eq!(Head::parse(&frame).expect("a good head"), Some(head));
             for cut in 0..head_bytes {
                 assert_eq!(Head::parse(&frame[..cut]).expect("a good beginning"), None, "cut at {cut}");
@@ -163,7 +179,9 @@ mod tests {
 
     #[test]
     fn heads_that_no_server_may_send() {
-        for bytes in [[0x82, 0x80], [0xC2, 0x00], [0x83, 0x00], [0x8B, 0x00]] {
+        for bytes in
+            [[0x82, 0x80], [0xA2, 0x00], [0x92, 0x00], [0xC0, 0x00], [0xC9, 0x00], [0x83, 0x00], [0x8B, 0x00]]
+        {
             assert!(Head::parse(&bytes).is_err(), "{bytes:x?}");
         }
         assert!(Head::parse(&[0x89, 126, 0, 126]).is_err(), "a ping of 126 bytes");

@@ -1,5 +1,5 @@
-//! The client's opening handshake with the smallest head that RFC 6455, section 4.1, allows: no Origin, no extensions,
-//! no sub-protocols.
+//! The client's opening handshake with the smallest head that RFC 6455, section 4.1, allows: no Origin, no
+//! sub-protocols, and no extension unless compression is measured.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,10 +15,16 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
 /// Performs the handshake on a blocking stream; hands back the bytes that followed the server's head.
-pub(crate) fn shake(stream: &mut TcpStream, target: &Target) -> Result<Vec<u8>> {
+pub(crate) fn shake(stream: &mut TcpStream, target: &Target, compress: bool) -> Result<Vec<u8>> {
+    // Each message is to stand alone, in both directions.
+    let offer = if compress {
+        "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
+    } else {
+        ""
+    };
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n",
+         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n",
         target.path, target.address
     );
     stream.write_all(request.as_bytes()).during("sending the handshake")?;
@@ -36,12 +42,12 @@ pub(crate) fn shake(stream: &mut TcpStream, target: &Target) -> Result<Vec<u8>> 
             return Err(Failure::new("the server's answer to the handshake does not end"));
         }
     };
-    check(&answer[..end])?;
+    check(&answer[..end], compress)?;
     Ok(answer.split_off(end + 4))
 }
 
 /// RFC 6455, section 4.1, "the client MUST validate the server's response".
-fn check(head: &[u8]) -> Result<()> {
+fn check(head: &[u8], compress: bool) -> Result<()> {
     let head = String::from_utf8_lossy(head);
     let mut lines = head.split("\r\n");
     let status = lines.next().unwrap_or_default();
@@ -58,10 +64,17 @@ fn check(head: &[u8]) -> Result<()> {
     if value("Sec-WebSocket-Accept") != Some(ACCEPT) {
         return Err(Failure::new("the server's Sec-WebSocket-Accept is missing or wrong"));
     }
-    if let Some(extensions) = value("Sec-WebSocket-Extensions") {
-        return Err(Failure::new(format!("the server chose extensions that were not offered: {extensions}")));
+    match (value("Sec-WebSocket-Extensions"), compress) {
+        (None, false) => Ok(()),
+        (Some(chosen), true) if chosen.contains("server_no_context_takeover") => Ok(()),
+        (Some(chosen), true) => {
+            Err(Failure::new(format!("the server would refer to earlier messages: {chosen}")))
+        }
+        (None, true) => Err(Failure::new("the server does not compress")),
+        (Some(chosen), false) => {
+            Err(Failure::new(format!("the server chose extensions that were not offered: {chosen}")))
+        }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -71,14 +84,18 @@ mod tests {
     #[test]
     fn answers_good_and_bad() {
         let good = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-        assert!(check(good.as_bytes()).is_ok());
+        assert!(check(good.as_bytes(), false).is_ok());
+        assert!(check(good.as_bytes(), true).is_err(), "compression is wanted");
+        let compressing =
+            format!("{good}\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover");
+        assert!(check(compressing.as_bytes(), true).is_ok());
         for (bad, because) in [
             (good.replace("101", "403"), "403"),
             (good.replace("s3p", "S3p"), "Accept"),
             (good.replace("accept", "except"), "Accept"),
             (format!("{good}\r\nSec-WebSocket-Extensions: permessage-deflate"), "deflate"),
         ] {
-            let failure = check(bad.as_bytes()).expect_err("a bad answer").to_string();
+            let failure = check(bad.as_bytes(), false).expect_err("a bad answer").to_string();
             assert!(failure.contains(because), "{failure}");
         }
     }

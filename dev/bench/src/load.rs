@@ -30,6 +30,8 @@ pub(crate) struct Load {
     pub(crate) wire: Wire,
     pub(crate) kind: Kind,
     pub(crate) cell: Cell,
+    /// Whether messages are JSON and compressed.
+    pub(crate) compress: bool,
     pub(crate) warm_up: Duration,
     pub(crate) window: Duration,
 }
@@ -44,6 +46,8 @@ pub(crate) struct Measured<P> {
     pub(crate) after: P,
     /// Echoes with those of the warm-up and of the end: each message that was sent came back.
     pub(crate) total: u64,
+    /// Payload bytes of an echo as it came, on average.
+    pub(crate) wire_bytes: f64,
 }
 
 /// The subcommand `load`.
@@ -68,7 +72,8 @@ pub(crate) fn print(settings: &LoadSettings) -> Result<()> {
 
 /// Connects, warms up, measures, and then waits until every message in flight is back.
 pub(crate) fn run<P>(load: &Load, mut probe: impl FnMut() -> Result<P>) -> Result<Measured<P>> {
-    let flight = Flight::new(load.kind, load.cell.depth, load.cell.payload_bytes);
+    let make = if load.compress { Flight::compressed } else { Flight::new };
+    let flight = make(load.kind, load.cell.depth, load.cell.payload_bytes);
     let mut crowd = Crowd::connect(load, &flight)?;
     crowd.start()?;
     crowd.exchange_until(Instant::now() + load.warm_up)?;
@@ -83,7 +88,9 @@ pub(crate) fn run<P>(load: &Load, mut probe: impl FnMut() -> Result<P>) -> Resul
     if messages == 0 {
         return Err(Failure::new("no message came back inside the measured window"));
     }
-    Ok(Measured { messages, elapsed, before, after, total: crowd.echoes })
+    let wire_bytes: u64 = crowd.connections.iter().map(Connection::wire_bytes).sum();
+    let wire_bytes = wire_bytes as f64 / crowd.echoes as f64;
+    Ok(Measured { messages, elapsed, before, after, total: crowd.echoes, wire_bytes })
 }
 
 /// All connections of a run.

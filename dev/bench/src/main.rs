@@ -15,6 +15,7 @@ mod cell;
 mod connection;
 mod connects;
 mod cores;
+mod deflate;
 mod dialer;
 mod echo_reader;
 mod failure;

@@ -40,7 +40,7 @@ struct Readings {
 
 /// The subcommand `memory`.
 pub(crate) fn run(settings: &MemorySettings) -> Result<()> {
-    let recipes = server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref())?;
+    let recipes = server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), false)?;
     cores::raise_open_files(settings.connections + REHEARSAL + 64)?;
     println!("{}", machine::facts());
     println!(

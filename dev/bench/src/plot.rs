@@ -22,7 +22,7 @@ pub(crate) struct Bar {
 }
 
 const WIDTH: f64 = 720.0;
-const LABEL_WIDTH: f64 = 190.0;
+const LABEL_WIDTH: f64 = 250.0;
 /// Room for the figure behind the bar.
 const FIGURE_WIDTH: f64 = 70.0;
 const ROW_HEIGHT: f64 = 26.0;

@@ -20,6 +20,7 @@ struct Sample {
     /// Microseconds of server CPU per echoed message.
     cpu: f64,
     messages_per_second: f64,
+    wire_bytes: f64,
     /// Shares of the window: the server on its core; the server and the load generator ready, but kept from theirs.
     busy: f64,
     waited: f64,
@@ -34,7 +35,8 @@ fn is_disturbed(settings: &RunSettings, recipe: &Recipe, sample: &Sample) -> boo
 
 /// The subcommand `run`.
 pub(crate) fn run(settings: &RunSettings) -> Result<()> {
-    let recipes = server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref())?;
+    let recipes =
+        server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), settings.compress)?;
     let most = settings.cells.iter().map(|cell| cell.connections).max().unwrap_or(0);
     cores::raise_open_files(most + 64)?;
     print_heading(settings, &recipes);
@@ -58,7 +60,9 @@ pub(crate) fn run(settings: &RunSettings) -> Result<()> {
         parts.push(part(settings, cell, &recipes, &samples));
     }
     match &settings.page {
-        Some(page) => Section { name: "cpu".into(), facts: facts(settings, &recipes)?, parts }.write(page),
+        Some(page) => {
+            Section { name: settings.subject().into(), facts: facts(settings, &recipes)?, parts }.write(page)
+        }
         None => Ok(()),
     }
 }
@@ -82,36 +86,32 @@ fn facts(settings: &RunSettings, recipes: &[Recipe]) -> Result<Vec<String>> {
 
 /// The cell as a table for the documentation, cheapest first, and as a picture.
 fn part(settings: &RunSettings, cell: Cell, recipes: &[Recipe], samples: &[Vec<Sample>]) -> Part {
-    let floor = &samples[floor(recipes)];
-    let mut lines: Vec<(Spread, Bar, Vec<String>)> = Vec::new();
-    for (recipe, samples) in recipes.iter().zip(samples) {
-        let ratios = samples.iter().zip(floor).map(|(sample, floor)| sample.cpu / floor.cpu);
-        let both = Spread::of(samples.iter().map(|sample| sample.cpu)).zip(Spread::of(ratios));
-        let Some((cpu, ratio)) = both else { continue };
+    let floor = floor(recipes);
+    let mut lines: Vec<(Bar, Vec<String>)> = Vec::new();
+    for (recipe, own) in recipes.iter().zip(samples) {
+        let spread = |of: &dyn Fn(&Sample) -> f64| Spread::of(own.iter().map(of));
+        let ratios = own.iter().zip(&samples[floor]).map(|(sample, floor)| sample.cpu / floor.cpu);
+        let Some((cpu, ratio)) = spread(&|sample| sample.cpu).zip(Spread::of(ratios)) else { continue };
         let (label, is_ours) = server::shown(&recipe.name);
-        lines.push((
-            ratio,
-            Bar { label: label.clone(), spread: ratio, is_ours },
-            vec![label, ratio.show(), cpu.show()],
-        ));
+        let mut row = vec![label.clone(), ratio.show(), cpu.show()];
+        if settings.compress {
+            row.extend(spread(&|sample| sample.wire_bytes).map(|bytes| format!("{:.0}", bytes.median)));
+        }
+        lines.push((Bar { label, spread: ratio, is_ours }, row));
     }
-    lines.sort_by(|(a, ..), (b, ..)| a.median.total_cmp(&b.median));
-    let (bars, rows) = lines.into_iter().map(|(_, bar, row)| (bar, row)).unzip();
-    let what = format!(
-        "{} connections × {} in flight × {} bytes, {}",
-        cell.connections,
-        cell.depth,
-        cell.payload_bytes,
-        settings.kind.word()
-    );
+    lines.sort_by(|(a, _), (b, _)| a.spread.median.total_cmp(&b.spread.median));
+    let (bars, rows) = lines.into_iter().unzip();
+    let Cell { connections, depth, payload_bytes } = cell;
+    let kind = if settings.compress { "JSON, compressed" } else { settings.kind.word() };
+    let what = format!("{connections} connections × {depth} in flight × {payload_bytes} bytes, {kind}");
+    let floor = server::shown(&recipes[floor].name).0;
+    let mut heads = vec![what.clone(), format!("times {floor}"), "µs of server CPU per message".into()];
+    heads.extend(settings.compress.then(|| "bytes of an echo".into()));
+    let name = format!("{}-{cell}", settings.subject());
     Part {
-        heads: vec![what.clone(), "times raw".into(), "µs of server CPU per message".into()],
+        heads,
         rows,
-        plot: Plot {
-            name: format!("cpu-{cell}"),
-            title: format!("Server CPU per message, times raw: {what}"),
-            bars,
-        },
+        plot: Plot { name, title: format!("Server CPU per message, times {floor}: {what}"), bars },
     }
 }
 
@@ -146,6 +146,7 @@ fn measure(settings: &RunSettings, recipe: &Recipe, cell: Cell) -> Result<Sample
         wire: recipe.wire,
         kind: settings.kind,
         cell,
+        compress: settings.compress,
         warm_up: settings.warm_up,
         window: settings.window,
     };
@@ -158,6 +159,7 @@ fn measure(settings: &RunSettings, recipe: &Recipe, cell: Cell) -> Result<Sample
     Ok(Sample {
         cpu: busy * 1e6 / messages,
         messages_per_second: messages / seconds,
+        wire_bytes: measured.wire_bytes,
         busy: busy / seconds,
         waited: share(before.waited, after.waited),
         load_waited: share(load_before.waited, load_after.waited),

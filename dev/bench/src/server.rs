@@ -63,6 +63,11 @@ const KNOWN: [Known; 16] = [
     known("ws", Program::Node, &["echo_ws.js"]),
 ];
 
+/// Which of them can compress, each message standing alone; told by a variable of the environment.
+const COMPRESSING: [&str; 8] =
+    ["event", "pull", "bun", "ws", "sockudo-ws", "sockudo-ws-loop", "yawc", "yawc-loop"];
+const COMPRESS: &str = "PEER_COMPRESS";
+
 /// What fans out, besides ours.
 const KNOWN_FAN_OUT: [Known; 4] = [
     known("bun", Program::Bun, &["fan_out_bun.js"]),
@@ -80,7 +85,11 @@ const fn known(name: &'static str, program: Program, arguments: &'static [&'stat
 }
 
 impl Known {
-    fn recipe(&self, places: &Places) -> Result<Recipe> {
+    /// `None` if it is to compress and cannot.
+    fn recipe(&self, places: &Places, compress: bool) -> Result<Option<Recipe>> {
+        if compress && !COMPRESSING.contains(&self.name) {
+            return Ok(None);
+        }
         let program = match self.program {
             Program::Harness => places.harness.clone(),
             Program::Sotong => places.sotong.clone(),
@@ -96,7 +105,7 @@ impl Known {
             };
             return Err(Failure::new(format!("{} is not there; {how}", program.display())));
         }
-        let arguments = match self.program {
+        let mut arguments: Vec<String> = match self.program {
             Program::Bun | Program::Node => {
                 self.arguments.iter().map(|script| places.peers.join(script).display().to_string()).collect()
             }
@@ -107,11 +116,26 @@ impl Known {
             Program::Bun | Program::Node => Threads::Several,
             _ => Threads::One,
         };
-        let environment = match self.program {
+        let mut environment = match self.program {
             Program::Node => vec![("NODE_PATH", places.target.join("peers/node_modules"))],
             _ => vec![],
         };
-        Ok(Recipe { name: self.name.into(), wire: self.wire, threads, program, arguments, environment })
+        match self.program {
+            _ if !compress => {}
+            Program::Harness | Program::Sotong => arguments.push("--compress".into()),
+            Program::RustPeers | Program::Bun | Program::Node => {
+                environment.push((COMPRESS, "shared".into()))
+            }
+        }
+        Ok(Some(Recipe {
+            name: self.name.into(),
+            wire: self.wire,
+            threads,
+            program,
+            arguments,
+            environment,
+            compresses: compress,
+        }))
     }
 }
 
@@ -180,32 +204,47 @@ pub(crate) struct Recipe {
     program: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(&'static str, PathBuf)>,
+    /// Whether it compresses, each message standing alone.
+    pub(crate) compresses: bool,
 }
 
-/// How many servers of the fan-out benchmark are ours: they come first.
-pub(crate) const FAN_OUT_OWN: usize = 2;
-
 /// The servers of the fan-out benchmark: ours, those of others that are known, if `others`, then the peers.
-pub(crate) fn fan_out_recipes(others: bool, peers: &[Peer]) -> Result<Vec<Recipe>> {
+pub(crate) fn fan_out_recipes(others: bool, compress: bool, peers: &[Peer]) -> Result<Vec<Recipe>> {
     let places = Places::find(None)?;
-    let own: [&str; FAN_OUT_OWN] = ["event", "pull"];
-    let mut recipes = Vec::from(own.map(|style| Recipe {
-        name: style.into(),
+    let own = |name: &str, style: &str, compresses: bool| Recipe {
+        name: name.into(),
         wire: Wire::WebSocket,
         threads: Threads::One,
         program: places.harness.clone(),
-        arguments: ["fan-out-server", "--style", style].map(String::from).to_vec(),
+        arguments: ["fan-out-server", "--style", style]
+            .into_iter()
+            .chain(compresses.then_some("--compress"))
+            .map(String::from)
+            .collect(),
         environment: vec![],
-    }));
-    for known in KNOWN_FAN_OUT.iter().filter(|_| others) {
-        recipes.push(known.recipe(&places)?);
+        compresses,
+    };
+    let mut recipes = vec![own("event", "event", compress), own("pull", "pull", compress)];
+    if compress {
+        // What compressing is to be compared with.
+        recipes.push(own("event-uncompressed", "event", false));
+    }
+    // What these crates have for many does not compress.
+    let can = |known: &&Known| others && !(compress && known.program == Program::RustPeers);
+    for known in KNOWN_FAN_OUT.iter().filter(can) {
+        recipes.extend(known.recipe(&places, compress)?);
     }
     add_peers(&mut recipes, peers)?;
     Ok(recipes)
 }
 
 /// The recipes for the names in `wanted` (`all` is all of them), in the order of the list, and then for every peer.
-pub(crate) fn recipes(wanted: &[String], peers: &[Peer], sotong: Option<&PathBuf>) -> Result<Vec<Recipe>> {
+pub(crate) fn recipes(
+    wanted: &[String],
+    peers: &[Peer],
+    sotong: Option<&PathBuf>,
+    compress: bool,
+) -> Result<Vec<Recipe>> {
     const ALL: &str = "all";
     let is_known = |name: &str| name == ALL || KNOWN.iter().any(|known| known.name == name);
     if let Some(name) = wanted.iter().find(|name| !is_known(name)) {
@@ -215,7 +254,7 @@ pub(crate) fn recipes(wanted: &[String], peers: &[Peer], sotong: Option<&PathBuf
     let places = Places::find(sotong)?;
     let mut recipes = Vec::new();
     for known in KNOWN.iter().filter(|known| wanted.iter().any(|name| name == known.name || name == ALL)) {
-        recipes.push(known.recipe(&places)?);
+        recipes.extend(known.recipe(&places, compress)?);
     }
     add_peers(&mut recipes, peers)?;
     Ok(recipes)
@@ -233,6 +272,7 @@ fn add_peers(recipes: &mut Vec<Recipe>, peers: &[Peer]) -> Result<()> {
             program: peer.program.clone(),
             arguments: peer.arguments.clone(),
             environment: vec![],
+            compresses: false,
         });
     }
     Ok(())
@@ -243,6 +283,7 @@ pub(crate) fn shown(name: &str) -> (String, bool) {
     match name {
         "event" => ("Sotong, event form".into(), true),
         "pull" => ("Sotong, pull form".into(), true),
+        "event-uncompressed" => ("Sotong, event form, uncompressed".into(), true),
         "raw" => ("raw epoll echo".into(), false),
         "raw-again" => ("raw epoll echo, again".into(), false),
         "tokio" => ("raw tokio echo".into(), false),
@@ -381,7 +422,7 @@ mod tests {
     fn peers_as_they_are_typed() {
         let peer: Peer = "ws=node echo.js --port 0".parse().expect("a peer");
         assert_eq!((peer.name.as_str(), peer.arguments.len()), ("ws", 3));
-        let recipes = recipes(&["raw".into()], &[peer], None).expect("both can be started");
+        let recipes = recipes(&["raw".into()], &[peer], None, false).expect("both can be started");
         assert_eq!(recipes.iter().map(|recipe| recipe.name.as_str()).collect::<Vec<_>>(), ["raw", "ws"]);
         for wrong in ["", "ws", "ws=", "=node", "a b=node", "a,b=node"] {
             assert!(wrong.parse::<Peer>().is_err(), "{wrong:?}");
@@ -397,15 +438,15 @@ mod tests {
 
     #[test]
     fn names_that_nobody_has() {
-        let failure = recipes(&["rwa".into()], &[], None).expect_err("a typing error").to_string();
+        let failure = recipes(&["rwa".into()], &[], None, false).expect_err("a typing error").to_string();
         assert!(
             failure.contains("\"rwa\"") && failure.contains("raw, raw-again, event, pull, tokio, bun"),
             "{failure}"
         );
         let twice: Vec<Peer> = vec!["raw=node".parse().expect("a peer")];
-        assert!(recipes(&["raw".into()], &twice, None).is_err());
+        assert!(recipes(&["raw".into()], &twice, None, false).is_err());
         let failure =
-            recipes(&["event".into()], &[], Some(&"/nowhere/sotong".into())).expect_err("no binary");
+            recipes(&["event".into()], &[], Some(&"/nowhere/sotong".into()), false).expect_err("no binary");
         assert!(failure.to_string().contains("cargo build --release"), "{failure}");
     }
 }

@@ -20,6 +20,11 @@ pub(crate) enum Shape {
     Loop,
 }
 
+/// Whether to compress, where the library can: each message standing alone.
+fn compresses() -> bool {
+    std::env::var_os("PEER_COMPRESS").is_some()
+}
+
 /// The echo of whatever is a stream and a sink of messages; `is_data` tells what is to be answered.
 async fn echo<S, M, E>(mut socket: S, shape: Shape, is_data: impl Fn(&M) -> bool) -> Result<(), Ended>
 where
@@ -62,7 +67,16 @@ pub(crate) async fn sockudo(mut stream: TcpStream, shape: Shape) -> Result<(), E
     let mut head = Vec::with_capacity(1024);
     while stream.read_buf(&mut head).await? > 0 {
         let Some((request, _)) = parse_request(&head)? else { continue };
-        stream.write_all(&build_response(&generate_accept_key(request.key), None, None)).await?;
+        let key = generate_accept_key(request.key);
+        if compresses() {
+            let deflate = sockudo_ws::Compression::Shared.to_deflate_config().ok_or("it compresses")?;
+            let chosen = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+            stream.write_all(&build_response(&key, None, Some(chosen))).await?;
+            let socket =
+                sockudo_ws::CompressedWebSocketStream::server(stream, sockudo_ws::Config::default(), deflate);
+            return echo(socket, shape, |message| message.is_text() || message.is_binary()).await;
+        }
+        stream.write_all(&build_response(&key, None, None)).await?;
         let socket = sockudo_ws::WebSocketStream::server(stream, sockudo_ws::Config::default());
         return echo(socket, shape, |message| message.is_text() || message.is_binary()).await;
     }
@@ -70,8 +84,10 @@ pub(crate) async fn sockudo(mut stream: TcpStream, shape: Shape) -> Result<(), E
 }
 
 pub(crate) async fn yawc(stream: TcpStream, shape: Shape) -> Result<(), Ended> {
+    let options = yawc::Options::default();
+    let options = if compresses() { options.with_balanced_compression() } else { options };
     upgrading(stream, move |mut request| {
-        let (response, upgrade) = yawc::WebSocket::upgrade(&mut request)?;
+        let (response, upgrade) = yawc::WebSocket::upgrade_with_options(&mut request, options.clone())?;
         Ok((response, async move {
             let is_data = |frame: &yawc::Frame| {
                 matches!(frame.opcode(), yawc::frame::OpCode::Text | yawc::frame::OpCode::Binary)
