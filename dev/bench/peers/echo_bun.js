@@ -1,6 +1,6 @@
-// Bun (uWebSockets inside) as an echo; PEER_COMPRESS=shared compresses.
+// Bun (uWebSockets inside) as an echo; PEER_COMPRESS=shared or windowed compresses.
 
-const compress = process.env.PEER_COMPRESS;
+const compress = { shared: "shared", windowed: "dedicated" }[process.env.PEER_COMPRESS];
 const server = Bun.serve({
   hostname: "127.0.0.1",
   port: 0,

@@ -14,6 +14,7 @@ use crate::dialer::Target;
 use crate::echo_reader::Wire;
 use crate::fan_out_server::Style;
 use crate::frame::Kind;
+use crate::handshake::Offer;
 use crate::load::Load;
 use crate::server::Peer;
 
@@ -87,6 +88,7 @@ pub(crate) struct MemorySettings {
     pub(crate) pinning: Pinning,
     pub(crate) connections: usize,
     pub(crate) idle: Duration,
+    pub(crate) offer: Offer,
     pub(crate) page: Option<PathBuf>,
 }
 
@@ -239,6 +241,9 @@ struct TypedMemory {
     /// How long the server is left alone before memory is read.
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     idle: Duration,
+    /// With permessage-deflate; each connection is used with 20,000 bytes of JSON then.
+    #[arg(long, value_name = "MODE", value_enum)]
+    compress: Option<Mode>,
     #[command(flatten)]
     servers: Servers,
 }
@@ -295,6 +300,14 @@ struct TypedFanOutMemory {
     /// How long the server rests between readings.
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds_above_zero)]
     idle: Duration,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Mode {
+    /// Each message stands alone.
+    Shared,
+    /// Messages may refer to those before them.
+    Windowed,
 }
 
 #[derive(Debug, Args)]
@@ -425,6 +438,11 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
             sotong: typed.servers.sotong,
             connections: typed.connections as usize,
             idle: typed.idle,
+            offer: match typed.compress {
+                None => Offer::Nothing,
+                Some(Mode::Shared) => Offer::Alone,
+                Some(Mode::Windowed) => Offer::Windows,
+            },
             page: typed.servers.write,
         }),
     })

@@ -38,7 +38,7 @@ impl Connection {
         stream.set_write_timeout(Some(PATIENCE)).during("setting a write timeout")?;
         let early = match wire {
             Wire::Raw => Vec::new(),
-            Wire::WebSocket => handshake::shake(&mut stream, target, flight.is_compressed())?,
+            Wire::WebSocket => handshake::shake(&mut stream, target, flight.offer())?,
         };
         let reader = EchoReader::new(wire);
         let mut connection = Self {

@@ -10,6 +10,7 @@ use crate::dialer::Dialer;
 use crate::failure::{Failure, Result};
 use crate::flight::Flight;
 use crate::frame::Kind;
+use crate::handshake::Offer;
 use crate::machine;
 use crate::page::{Part, Section};
 use crate::plot::{Bar, Plot};
@@ -19,7 +20,8 @@ use crate::spread::Spread;
 
 /// The subcommand `connects`.
 pub(crate) fn run(settings: &ConnectsSettings) -> Result<()> {
-    let recipes = server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), false)?;
+    let recipes =
+        server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), Offer::Nothing)?;
     println!("{}", machine::facts());
     println!(
         "{} runs of {:?} after {:?} of warm-up; connect, shake hands, close, one at a time",

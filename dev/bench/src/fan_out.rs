@@ -21,7 +21,7 @@ use crate::dialer::{Dialer, Target};
 use crate::failure::{Failure, Result, While};
 use crate::flight;
 use crate::frame::{self, Opcode};
-use crate::handshake;
+use crate::handshake::{self, Offer};
 use crate::machine;
 use crate::page::{Part, Section};
 use crate::plot::{Bar, Plot};
@@ -130,7 +130,8 @@ fn measure(settings: &FanOutSettings, recipe: &Recipe, depth: usize) -> Result<(
     if let Pinning::Cores { load, .. } = settings.pinning {
         cores::pin(load)?;
     }
-    let mut audience = Audience::gather(&server.target(), settings, depth, recipe.compresses)?;
+    let mut audience =
+        Audience::gather(&server.target(), settings, depth, Offer::alone_if(recipe.compresses))?;
     audience.listen_until(Instant::now() + settings.warm_up)?;
     let (begin, delivered_before, before) =
         (Instant::now(), audience.delivered, process::cpu_use(server.pid())?);
@@ -181,13 +182,13 @@ struct Audience {
 }
 
 impl Audience {
-    fn gather(target: &Target, settings: &FanOutSettings, depth: usize, compress: bool) -> Result<Self> {
+    fn gather(target: &Target, settings: &FanOutSettings, depth: usize, offer: Offer) -> Result<Self> {
         let mut dialer = Dialer::new(target.address);
         let mut open = |path: &str| {
             let mut stream = dialer.dial()?;
             stream.set_read_timeout(Some(PATIENCE)).during("setting a read timeout")?;
             let at = Target { path: path.into(), ..target.clone() };
-            let early = handshake::shake(&mut stream, &at, compress)?;
+            let early = handshake::shake(&mut stream, &at, offer)?;
             Ok::<_, Failure>((stream, early))
         };
         let epoll = epoll::create(CreateFlags::CLOEXEC).during("making an epoll")?;

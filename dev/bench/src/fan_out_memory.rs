@@ -15,7 +15,7 @@ use crate::cores;
 use crate::dialer::{Dialer, Target};
 use crate::failure::{Failure, Result, While};
 use crate::frame::{self, Opcode};
-use crate::handshake;
+use crate::handshake::{self, Offer};
 use crate::machine;
 use crate::process;
 use crate::server::{self, Recipe, Server};
@@ -69,7 +69,8 @@ fn measure(settings: &FanOutMemorySettings, recipe: &Recipe) -> Result<Readings>
     let mut open = |path: &str| {
         let mut stream = dialer.dial()?;
         stream.set_read_timeout(Some(PATIENCE)).during("setting a read timeout")?;
-        let early = handshake::shake(&mut stream, &Target { path: path.into(), ..target.clone() }, false)?;
+        let early =
+            handshake::shake(&mut stream, &Target { path: path.into(), ..target.clone() }, Offer::Nothing)?;
         if early.is_empty() { Ok(stream) } else { Err(Failure::new("something came before it was said")) }
     };
     let mut subscribers: Vec<TcpStream> =

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::deflate;
 use crate::frame::{self, Kind, Opcode};
+use crate::handshake::Offer;
 
 /// `2 * depth` masked frames with one payload and `depth` different masks. As at most `depth` are in flight, whatever
 /// is unsent is always one contiguous piece that starts in the first half.
@@ -12,7 +13,7 @@ pub(crate) struct Flight {
     kind: Kind,
     depth: usize,
     payload: Vec<u8>,
-    is_compressed: bool,
+    offer: Offer,
     frame_bytes: usize,
     frames: Vec<u8>,
 }
@@ -21,15 +22,22 @@ impl Flight {
     pub(crate) fn new(kind: Kind, depth: usize, payload_bytes: usize) -> Self {
         // ASCII, so that it serves for text too; a prime period, so that a piece at a wrong place differs.
         let payload: Vec<u8> = (0..payload_bytes).map(|i| b' ' + (i % 89) as u8).collect();
-        Self::of(kind, depth, payload, false)
+        Self::of(kind, depth, payload, Offer::Nothing)
     }
 
     /// The same with JSON of about that size, compressed, each message standing alone (RFC 7692, section 7.2.1).
     pub(crate) fn compressed(kind: Kind, depth: usize, payload_bytes: usize) -> Self {
-        Self::of(kind, depth, json(payload_bytes), true)
+        Self::of(kind, depth, json(payload_bytes), Offer::Alone)
     }
 
-    fn of(kind: Kind, depth: usize, payload: Vec<u8>, is_compressed: bool) -> Self {
+    /// The same after a handshake in which windows were agreed on. Only the first message of a connection may be sent: the
+    /// others, and their echoes, would have to refer to it.
+    pub(crate) fn windowed(kind: Kind, depth: usize, payload_bytes: usize) -> Self {
+        Self::of(kind, depth, json(payload_bytes), Offer::Windows)
+    }
+
+    fn of(kind: Kind, depth: usize, payload: Vec<u8>, offer: Offer) -> Self {
+        let is_compressed = offer != Offer::Nothing;
         let deflated = if is_compressed { deflate::compress(&payload) } else { Vec::new() };
         let mut frames = Vec::new();
         for _ in 0..2 {
@@ -41,11 +49,16 @@ impl Flight {
                 }
             }
         }
-        Self { kind, depth, payload, is_compressed, frame_bytes: frames.len() / (2 * depth), frames }
+        Self { kind, depth, payload, offer, frame_bytes: frames.len() / (2 * depth), frames }
     }
 
     pub(crate) fn is_compressed(&self) -> bool {
-        self.is_compressed
+        self.offer != Offer::Nothing
+    }
+
+    /// What the handshake is to offer.
+    pub(crate) fn offer(&self) -> Offer {
+        self.offer
     }
 
     pub(crate) fn opcode(&self) -> Opcode {

@@ -16,6 +16,7 @@ use crate::dialer::Dialer;
 use crate::failure::{Failure, Result};
 use crate::flight::Flight;
 use crate::frame::Kind;
+use crate::handshake::Offer;
 use crate::machine;
 use crate::page::{Part, Section};
 use crate::plot::{Bar, Plot};
@@ -27,6 +28,8 @@ use crate::spread::Spread;
 const REHEARSAL: usize = 200;
 
 const PAYLOAD_BYTES: usize = 64;
+/// Compressed, as much JSON goes both ways as fills the windows that are usual.
+const COMPRESSED_BYTES: usize = 20_000;
 
 /// All in KiB of resident anonymous memory.
 #[derive(Clone, Copy, Debug)]
@@ -40,12 +43,14 @@ struct Readings {
 
 /// The subcommand `memory`.
 pub(crate) fn run(settings: &MemorySettings) -> Result<()> {
-    let recipes = server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), false)?;
+    let recipes =
+        server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), settings.offer)?;
     cores::raise_open_files(settings.connections + REHEARSAL + 64)?;
     println!("{}", machine::facts());
     println!(
-        "{} connections, one message of {PAYLOAD_BYTES} bytes each, then idle; baseline with {REHEARSAL} others open",
-        settings.connections
+        "{} connections, one message of {} each, then idle; baseline with {REHEARSAL} others open",
+        settings.connections,
+        message(settings.offer)
     );
     println!(
         "Resident anonymous memory of the server in KiB; bytes per connection = (full - baseline) / connections."
@@ -85,7 +90,7 @@ fn section(settings: &MemorySettings, recipes: &[Recipe], mut each: Vec<(&str, u
     let mut facts = vec![
         machine::day(),
         machine::facts(),
-        format!("{} connections, each used once with {PAYLOAD_BYTES} bytes", settings.connections),
+        format!("{} connections, each used once with {}", settings.connections, message(settings.offer)),
     ];
     facts.extend(Some(server::versions(recipes)?).filter(|versions| !versions.is_empty()));
     let rows = each.iter().map(|(name, bytes)| vec![server::shown(name).0, bytes.to_string()]).collect();
@@ -94,13 +99,27 @@ fn section(settings: &MemorySettings, recipes: &[Recipe], mut each: Vec<(&str, u
         Bar { label, spread: Spread { median: figure, least: figure, most: figure }, is_ours }
     };
     let bars = each.iter().map(bar).collect();
-    let title = "User memory per idle connection, bytes".into();
+    let name = match settings.offer {
+        Offer::Nothing => "memory",
+        Offer::Alone => "memory-shared",
+        Offer::Windows => "memory-windowed",
+    };
+    let title = format!("User memory per idle connection, bytes; used with {}", message(settings.offer));
     let part = Part {
         heads: vec!["server".into(), "bytes per idle connection".into()],
         rows,
-        plot: Plot { name: "memory".into(), title, bars },
+        plot: Plot { name: name.into(), title, bars },
     };
-    Ok(Section { name: "memory".into(), facts, parts: vec![part] })
+    Ok(Section { name: name.into(), facts, parts: vec![part] })
+}
+
+/// What each connection is used with.
+fn message(offer: Offer) -> String {
+    match offer {
+        Offer::Nothing => format!("{PAYLOAD_BYTES} bytes"),
+        Offer::Alone => format!("{COMPRESSED_BYTES} bytes of JSON, compressed, each message standing alone"),
+        Offer::Windows => format!("{COMPRESSED_BYTES} bytes of JSON, compressed, with windows"),
+    }
 }
 
 fn measure(settings: &MemorySettings, recipe: &Recipe) -> Result<Readings> {
@@ -112,7 +131,7 @@ fn measure(settings: &MemorySettings, recipe: &Recipe) -> Result<Readings> {
         cores::pin(load)?;
     }
     let pid = server.pid();
-    let mut crowd = Crowd::new(&server, recipe);
+    let mut crowd = Crowd::new(&server, recipe, settings.offer);
     let started = settled(pid, settings.idle)?;
 
     // Files are counted beside a connection that was used: a server may open some of its own only then.
@@ -154,10 +173,14 @@ struct Crowd<'a> {
 }
 
 impl<'a> Crowd<'a> {
-    fn new(server: &'a Server, recipe: &'a Recipe) -> Self {
+    fn new(server: &'a Server, recipe: &'a Recipe, offer: Offer) -> Self {
         let dialer = Dialer::new(server.target().address);
-        let flight = Flight::new(Kind::Binary, 1, PAYLOAD_BYTES);
-        Self { server, recipe, dialer, flight, scratch: vec![0; 4096] }
+        let flight = match offer {
+            Offer::Nothing => Flight::new(Kind::Binary, 1, PAYLOAD_BYTES),
+            Offer::Alone => Flight::compressed(Kind::Text, 1, COMPRESSED_BYTES),
+            Offer::Windows => Flight::windowed(Kind::Text, 1, COMPRESSED_BYTES),
+        };
+        Self { server, recipe, dialer, flight, scratch: vec![0; 64 << 10] }
     }
 
     /// One after the other: what a connection costs while it comes is not what is asked here.

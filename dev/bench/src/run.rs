@@ -6,6 +6,7 @@ use crate::arguments::RunSettings;
 use crate::cell::Cell;
 use crate::cores::{self, Pinning};
 use crate::failure::{Failure, Result};
+use crate::handshake::Offer;
 use crate::load::{self, Load};
 use crate::machine;
 use crate::page::{Part, Section};
@@ -35,8 +36,8 @@ fn is_disturbed(settings: &RunSettings, recipe: &Recipe, sample: &Sample) -> boo
 
 /// The subcommand `run`.
 pub(crate) fn run(settings: &RunSettings) -> Result<()> {
-    let recipes =
-        server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), settings.compress)?;
+    let offer = Offer::alone_if(settings.compress);
+    let recipes = server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), offer)?;
     let most = settings.cells.iter().map(|cell| cell.connections).max().unwrap_or(0);
     cores::raise_open_files(most + 64)?;
     print_heading(settings, &recipes);

@@ -13,6 +13,7 @@ use crate::connection::PATIENCE;
 use crate::dialer::Target;
 use crate::echo_reader::Wire;
 use crate::failure::{Failure, Result, While};
+use crate::handshake::Offer;
 
 /// A server that this harness knows by name.
 struct Known {
@@ -63,7 +64,7 @@ const KNOWN: [Known; 16] = [
     known("ws", Program::Node, &["echo_ws.js"]),
 ];
 
-/// Which of them can compress, each message standing alone; told by a variable of the environment.
+/// Which of them can compress; whether each message stands alone is told by a variable of the environment.
 const COMPRESSING: [&str; 8] =
     ["event", "pull", "bun", "ws", "sockudo-ws", "sockudo-ws-loop", "yawc", "yawc-loop"];
 const COMPRESS: &str = "PEER_COMPRESS";
@@ -86,8 +87,8 @@ const fn known(name: &'static str, program: Program, arguments: &'static [&'stat
 
 impl Known {
     /// `None` if it is to compress and cannot.
-    fn recipe(&self, places: &Places, compress: bool) -> Result<Option<Recipe>> {
-        if compress && !COMPRESSING.contains(&self.name) {
+    fn recipe(&self, places: &Places, offer: Offer) -> Result<Option<Recipe>> {
+        if offer != Offer::Nothing && !COMPRESSING.contains(&self.name) {
             return Ok(None);
         }
         let program = match self.program {
@@ -120,12 +121,15 @@ impl Known {
             Program::Node => vec![("NODE_PATH", places.target.join("peers/node_modules"))],
             _ => vec![],
         };
-        match self.program {
-            _ if !compress => {}
-            Program::Harness | Program::Sotong => arguments.push("--compress".into()),
-            Program::RustPeers | Program::Bun | Program::Node => {
-                environment.push((COMPRESS, "shared".into()))
-            }
+        let word = match offer {
+            Offer::Nothing => None,
+            Offer::Alone => Some("shared"),
+            Offer::Windows => Some("windowed"),
+        };
+        match (word, self.program) {
+            (None, _) => {}
+            (Some(word), Program::Harness | Program::Sotong) => arguments.push(format!("--compress={word}")),
+            (Some(word), _) => environment.push((COMPRESS, word.into())),
         }
         Ok(Some(Recipe {
             name: self.name.into(),
@@ -134,7 +138,7 @@ impl Known {
             program,
             arguments,
             environment,
-            compresses: compress,
+            compresses: offer != Offer::Nothing,
         }))
     }
 }
@@ -232,7 +236,7 @@ pub(crate) fn fan_out_recipes(others: bool, compress: bool, peers: &[Peer]) -> R
     // What these crates have for many does not compress.
     let can = |known: &&Known| others && !(compress && known.program == Program::RustPeers);
     for known in KNOWN_FAN_OUT.iter().filter(can) {
-        recipes.extend(known.recipe(&places, compress)?);
+        recipes.extend(known.recipe(&places, Offer::alone_if(compress))?);
     }
     add_peers(&mut recipes, peers)?;
     Ok(recipes)
@@ -243,7 +247,7 @@ pub(crate) fn recipes(
     wanted: &[String],
     peers: &[Peer],
     sotong: Option<&PathBuf>,
-    compress: bool,
+    offer: Offer,
 ) -> Result<Vec<Recipe>> {
     const ALL: &str = "all";
     let is_known = |name: &str| name == ALL || KNOWN.iter().any(|known| known.name == name);
@@ -254,7 +258,7 @@ pub(crate) fn recipes(
     let places = Places::find(sotong)?;
     let mut recipes = Vec::new();
     for known in KNOWN.iter().filter(|known| wanted.iter().any(|name| name == known.name || name == ALL)) {
-        recipes.extend(known.recipe(&places, compress)?);
+        recipes.extend(known.recipe(&places, offer)?);
     }
     add_peers(&mut recipes, peers)?;
     Ok(recipes)
@@ -422,7 +426,7 @@ mod tests {
     fn peers_as_they_are_typed() {
         let peer: Peer = "ws=node echo.js --port 0".parse().expect("a peer");
         assert_eq!((peer.name.as_str(), peer.arguments.len()), ("ws", 3));
-        let recipes = recipes(&["raw".into()], &[peer], None, false).expect("both can be started");
+        let recipes = recipes(&["raw".into()], &[peer], None, Offer::Nothing).expect("both can be started");
         assert_eq!(recipes.iter().map(|recipe| recipe.name.as_str()).collect::<Vec<_>>(), ["raw", "ws"]);
         for wrong in ["", "ws", "ws=", "=node", "a b=node", "a,b=node"] {
             assert!(wrong.parse::<Peer>().is_err(), "{wrong:?}");
@@ -438,15 +442,16 @@ mod tests {
 
     #[test]
     fn names_that_nobody_has() {
-        let failure = recipes(&["rwa".into()], &[], None, false).expect_err("a typing error").to_string();
+        let failure =
+            recipes(&["rwa".into()], &[], None, Offer::Nothing).expect_err("a typing error").to_string();
         assert!(
             failure.contains("\"rwa\"") && failure.contains("raw, raw-again, event, pull, tokio, bun"),
             "{failure}"
         );
         let twice: Vec<Peer> = vec!["raw=node".parse().expect("a peer")];
-        assert!(recipes(&["raw".into()], &twice, None, false).is_err());
-        let failure =
-            recipes(&["event".into()], &[], Some(&"/nowhere/sotong".into()), false).expect_err("no binary");
+        assert!(recipes(&["raw".into()], &twice, None, Offer::Nothing).is_err());
+        let failure = recipes(&["event".into()], &[], Some(&"/nowhere/sotong".into()), Offer::Nothing)
+            .expect_err("no binary");
         assert!(failure.to_string().contains("cargo build --release"), "{failure}");
     }
 }

@@ -20,7 +20,7 @@ pub(crate) enum Shape {
     Loop,
 }
 
-/// Whether to compress, where the library can: each message standing alone.
+/// Whether to compress, where the library can: each message standing alone, or `windowed`.
 fn compresses() -> bool {
     std::env::var_os("PEER_COMPRESS").is_some()
 }
@@ -69,8 +69,13 @@ pub(crate) async fn sockudo(mut stream: TcpStream, shape: Shape) -> Result<(), E
         let Some((request, _)) = parse_request(&head)? else { continue };
         let key = generate_accept_key(request.key);
         if compresses() {
-            let deflate = sockudo_ws::Compression::Shared.to_deflate_config().ok_or("it compresses")?;
-            let chosen = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+            let (mode, chosen) = if std::env::var("PEER_COMPRESS").as_deref() == Ok("windowed") {
+                (sockudo_ws::Compression::Dedicated, "permessage-deflate")
+            } else {
+                let alone = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+                (sockudo_ws::Compression::Shared, alone)
+            };
+            let deflate = mode.to_deflate_config().ok_or("it compresses")?;
             stream.write_all(&build_response(&key, None, Some(chosen))).await?;
             let socket =
                 sockudo_ws::CompressedWebSocketStream::server(stream, sockudo_ws::Config::default(), deflate);
