@@ -117,8 +117,8 @@ fn section(settings: &MemorySettings, recipes: &[Recipe], mut each: Vec<(&str, u
 fn message(offer: Offer) -> String {
     match offer {
         Offer::Nothing => format!("{PAYLOAD_BYTES} bytes"),
-        Offer::Alone => format!("{COMPRESSED_BYTES} bytes of JSON, compressed, each message standing alone"),
-        Offer::Windows => format!("{COMPRESSED_BYTES} bytes of JSON, compressed, with windows"),
+        Offer::Alone => format!("{COMPRESSED_BYTES} bytes of JSON, compressed without windows"),
+        Offer::Windows => format!("{COMPRESSED_BYTES} bytes of JSON, compressed with windows"),
     }
 }
 
