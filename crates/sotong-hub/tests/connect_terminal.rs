@@ -179,6 +179,41 @@ fn what_a_server_sends_commands_nothing() {
 }
 
 #[test]
+fn a_connection_that_is_made_again_says_so_among_the_messages() {
+    let opposite = Opposite::new();
+    let place = opposite.url()["ws://".len()..].trim_end_matches('/').to_owned();
+    let mut person = Person::connect(&opposite.url(), &["--reconnect"]);
+    let asked = opposite.request();
+    // Before there is a connection one may type already.
+    person.sees("> ");
+    person.types("/ping\r");
+    person.sees("* there is no connection to ping just now");
+    person.types("said early\r");
+    let mut server = asked.accept("");
+    person.sees(&format!("* connected to ws://{place}/ ({place})\r\n"));
+    assert_eq!(server.frame(), (TEXT, b"said early".to_vec()));
+    server.answer_ping();
+    person.types("/ping\r");
+    server.answer_ping();
+    person.sees("* pong after ");
+    // A message and the end of its connection, told in their order.
+    server.send(TEXT, b"back soon");
+    server.close(1012, "");
+    assert_eq!(server.expect_close(), 1012);
+    drop(server);
+    person.sees("< back soon\r\n");
+    person.sees("* closed by the server: 1012 (service restart); try 1 in ");
+    let server = opposite.request();
+    person.sees("* connecting again, try 1\r\n");
+    let server = server.accept("");
+    person.sees("* connected to ");
+    person.types(CTRL_D);
+    assert_eq!(server.finish(), 1000);
+    person.sees("* closed: 1000 (normal); the server answered 1000 (normal)");
+    assert_eq!(person.ends(), Some(0));
+}
+
+#[test]
 fn commands_begin_with_a_slash() {
     let opposite = Opposite::new();
     let mut person = Person::connect(&opposite.url(), &["--show-frames"]);

@@ -204,6 +204,7 @@ fn a_proxy_that_refuses_shows_its_answer() {
 fn wrong_values_get_one_line_and_secrets_are_not_repeated() {
     let two_lines = Secret::new("two", "user:hunter2\nmore\n");
     let no_colon = Secret::new("no-colon", "hunter2\n");
+    let too_large = Secret::new("too-large", &"hunter2:".repeat(8193));
     let table: &[(&[&str], &[&str])] = &[
         (&["--proxy", "ftp://hunter2@a"], &["--proxy: ", "allowed are http, https and socks5"]),
         (&["--proxy", "http://user:hunter2@a/b"], &["--proxy: ", "a path"]),
@@ -222,6 +223,7 @@ fn wrong_values_get_one_line_and_secrets_are_not_repeated() {
         (&["--auth", "@no such file"], &["--auth '@no such file'", "cannot be read"]),
         (&["--auth", &two_lines.argument()], &["--auth '@", "one line"]),
         (&["--auth", &no_colon.argument()], &["--auth: ", "no colon"]),
+        (&["--auth", &too_large.argument()], &["--auth '@", "more than 65536 bytes"]),
         (&["--auth-env", "SOTONG_NOT_SET"], &["--auth-env 'SOTONG_NOT_SET'", "not set"]),
         (&["--auth", "a:b", "--auth-env", "X"], &["--auth", "--auth-env"]),
         (&["--reconnect=0"], &["--reconnect '0'"]),

@@ -79,6 +79,20 @@
 //! # }
 //! ```
 //!
+//! It goes through proxies as `HTTPS_PROXY` and the like say, or as [`Client::with_proxy`] does, logs in by the URL's user
+//! name, [`Client::with_basic_auth`] or [`Client::with_bearer_token`], and follows redirects only where
+//! [`Client::with_redirects_max`] allows it. URLs that strangers wrote need an [`AddressPolicy`]:
+//!
+//! ```
+//! use sotong::{AddressPolicy, Client};
+//!
+//! let client = Client::new()
+//!     .with_address_policy(AddressPolicy::public())   // no private, loopback or link-local address, however it is written
+//!     .with_redirects_max(3)                          // each station is looked at, and none of them is told our secrets
+//!     .without_proxy();                               // whatever the environment says
+//! # let _ = client;
+//! ```
+//!
 //! # TLS
 //!
 //! `wss://` works with nothing set: the platform's roots are trusted. Roots of your own and client certificates are a

@@ -13,8 +13,9 @@ use std::time::Duration;
 use log::Log;
 use scripted::Scripted;
 use sotong::handshake::{HeaderError, RequestError};
-use sotong::{Client, ConnectError, ConnectTimeouts};
+use sotong::{Client, ConnectError, ConnectTimeouts, Proxy};
 use support::soon;
+use tokio::io::AsyncWriteExt;
 
 const SECRETS: [&str; 5] = ["hunter2", "s3cr3t", "t0ken", "l0cation", "c00kie"];
 
@@ -94,6 +95,44 @@ async fn no_secret_is_shown_whatever_happens() {
 
     assert!(log.has("DEBUG", &["connected"]), "{:?}", log.lines());
     check("the log", &log.lines().join("\n"));
+}
+
+/// Behind a proxy there are two who are told secrets, and neither hears those of the other.
+#[tokio::test]
+async fn no_secret_of_a_proxy_is_shown_either() {
+    let log = Log::default();
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let server = Scripted::start().await;
+    let url = "ws://user:hunter2@server.invalid/chat?token=t0ken";
+    let answers = [
+        "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: c00kie\r\nContent-Length: 7\r\n\r\nhunter2",
+        "SSH-2.0-",
+        "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 302 Found\r\nLocation: ftp://l0cation/?t0ken\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 302 Found\r\nLocation: ws://x:hunter2@other.invalid/l0cation\r\nContent-Length: 0\r\n\r\n",
+    ];
+    for scheme in ["http", "socks5"] {
+        let proxy =
+            Proxy::parse(&format!("{scheme}://proxyuser:hunter2@{}", server.address)).expect("a proxy");
+        check("Proxy", &format!("{proxy} {proxy:?} {proxy:#?}"));
+        let client = client().with_proxy(proxy).with_redirects_max(1);
+        check("Client", &format!("{client:?} {client:#?}"));
+        for answer in answers {
+            let connecting = tokio::spawn(client.connect(url));
+            let mut stream = server.accept().await;
+            stream.write_all(answer.as_bytes()).await.expect("the client reads");
+            // The redirect comes back here, and finds nobody.
+            stream.shutdown().await.expect("the client reads");
+            if answer.contains("other.invalid") && scheme == "http" {
+                drop(server.accept().await);
+            }
+            check_error(&soon(connecting).await.expect("no panic").expect_err("there is no way"));
+        }
+    }
+    assert!(log.has("DEBUG", &["the proxy has opened a way"]), "{:?}", log.lines());
+    assert!(log.has("DEBUG", &["redirected", "other.invalid"]), "{:?}", log.lines());
+    let lines = log.lines().join("\n");
+    check("the log", &lines);
+    assert!(!lines.contains("proxyuser"), "{lines}");
 }
 
 /// CVE-2020-35678, CVE-2026-1527.

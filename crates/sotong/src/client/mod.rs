@@ -268,6 +268,9 @@ impl fmt::Debug for Client {
         f.debug_struct("Client")
             .field("headers", &names)
             .field("timeouts", &self.settings.timeouts)
+            .field("route", &self.settings.route)
+            .field("redirects_max", &self.settings.redirects_max)
+            .field("address_policy", &self.settings.address_policy)
             .finish_non_exhaustive()
     }
 }

@@ -135,6 +135,7 @@ mod tests {
     use sotong_proto::{Close, CloseCode};
 
     use super::*;
+    use crate::client::{TunnelError, UrlError};
 
     fn lost(close: Close) -> Ending {
         let mut closed = Closed::vanished();
@@ -154,6 +155,34 @@ mod tests {
         }
         assert_eq!(count, 2012, "all that may travel");
         assert_eq!(lost(Close::empty()).decision(), Decision::Again);
+    }
+
+    #[test]
+    fn what_a_proxy_says_is_decided_as_what_a_server_says() {
+        let proxy = |error| {
+            Ending::Connect(ConnectError::Proxy { proxy: "socks5://a:1080".to_owned(), error }.into())
+                .decision()
+        };
+        let gone = ConnectError::Resolve { host: "a".to_owned(), error: std::io::ErrorKind::NotFound.into() };
+        let wrong = ConnectError::Url(UrlError::Fragment);
+        assert_eq!(proxy(TunnelError::Unreachable(gone.into())), Decision::Again);
+        assert_eq!(proxy(TunnelError::Unreachable(wrong.into())), Decision::Stop);
+        assert_eq!(proxy(TunnelError::Ended), Decision::Again);
+        assert_eq!(proxy(TunnelError::Credentials), Decision::Stop);
+        assert_eq!(proxy(TunnelError::NoMethod { with_credentials: true }), Decision::Stop);
+        for (code, decision) in [
+            (1, Decision::Again),
+            (2, Decision::Stop),
+            (3, Decision::Again),
+            (4, Decision::Again),
+            (5, Decision::Again),
+            (6, Decision::Again),
+            (7, Decision::Stop),
+            (8, Decision::Stop),
+            (9, Decision::Stop),
+        ] {
+            assert_eq!(proxy(TunnelError::Reply { code }), decision, "{code}");
+        }
     }
 
     #[test]
