@@ -9,12 +9,16 @@ mod proxies;
 mod scripted;
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use authority::{Authority, LOCAL, accept, foreign_server};
 use futures_util::FutureExt;
 use proxies::head_of;
-use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use scripted::{Asked, Scripted};
 use sotong::tls::ClientTls;
 use sotong::{
@@ -245,6 +249,56 @@ async fn b13_the_users_name_of_the_url_stays_on_its_origin() {
     let (head, _stream) = other.open().await;
     assert_eq!(fields(&head, "Authorization"), [""; 0]);
     soon(connecting).await.expect("no panic").expect("connected");
+}
+
+/// Who we are is told by a certificate as well as by a password.
+#[tokio::test]
+async fn b13_a_client_certificate_is_shown_to_the_first_origin_only() {
+    let authority = Authority::new("ours");
+    let (roots, pair) = (authority.pem(), authority.issue_client("me"));
+    let tls = ClientTls::new()
+        .without_platform_roots()
+        .with_roots_pem(roots.as_bytes())
+        .and_then(|tls| tls.with_client_certificate(pair.chain.as_bytes(), pair.key.as_bytes()))
+        .expect("PEM of ours");
+    let client = Client::new().with_tls(tls).with_redirects_max(5);
+    let asking = asking_server(&authority);
+    let (first, other) = (Scripted::start().await, Scripted::start().await);
+    // Whether a certificate came with the next request.
+    let answer = async |station: &Scripted, location: &str| {
+        let mut stream = accept(asking.clone(), station.accept().await).await.expect("the client trusts it");
+        let _head = head_of(&mut stream).await;
+        let is_shown = stream.get_ref().1.peer_certificates().is_some();
+        stream.write_all(redirect(302, location).as_bytes()).await.expect("the client reads");
+        stream.shutdown().await.expect("the client reads");
+        is_shown
+    };
+    let connecting = start(&client, &format!("wss://{}/", first.address));
+    assert!(answer(&first, "/again").await, "it was meant for this one");
+    assert!(answer(&first, &format!("wss://{}/", other.address)).await, "also after a redirect");
+    assert!(!answer(&other, &format!("wss://{}/", first.address)).await, "not for that one");
+    assert!(!answer(&first, "ftp://a/").await, "nor any more");
+    error(connecting).await;
+}
+
+/// A server that asks for a client's certificate, and takes whoever has none.
+fn asking_server(authority: &Authority) -> ServerConfig {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(authority.pem().as_bytes()) {
+        roots.add(certificate.expect("PEM of ours")).expect("a certificate of ours");
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
+        .allow_unauthenticated()
+        .build()
+        .expect("there is a root");
+    let (chain, key) = authority.issue(LOCAL).parts();
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring has ciphers for all versions")
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .expect("a good pair")
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ use super::error::UrlError;
 use super::gate::{self, Pass};
 use super::handshake::{self, Agreed};
 use super::proxy::{self, Means, Proxy};
+#[cfg(feature = "tls")]
+use super::redirect::Audience;
 use super::redirect::{Hop, is_redirect};
 #[cfg(feature = "tls")]
 use super::secure;
@@ -67,6 +69,10 @@ impl Client {
             #[cfg(feature = "tls")]
             Carriage::Tls => {
                 let tls = settings.tls.clone().unwrap_or_default();
+                let tls = match hop.audience() {
+                    Audience::Meant => tls,
+                    Audience::Stranger => tls.without_client_certificate(),
+                };
                 let (place, name) = (endpoint.place(), endpoint.server_name());
                 secure::secure(&place, &name, carrier, &tls, deadlines).await?
             }

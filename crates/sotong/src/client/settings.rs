@@ -171,7 +171,7 @@ impl Client {
     ///
     /// To another origin (scheme, host or port) nothing goes along that may be a secret: of the headers that were set here
     /// only `Accept`, `Accept-Language`, `Origin` and `User-Agent`, so neither `Authorization` nor `Cookie` nor what else
-    /// you added; no user name of the URL. Nor do they come back when that origin leads to the first one again. From `ws:` to
+    /// you added; no user name of the URL; no client certificate. Nor do they come back when that origin leads to the first one again. From `ws:` to
     /// `wss:` is to another origin: with credentials, write the URL with `wss:` at once. Sub-protocols do go along; a token
     /// among them would, too.
     #[must_use]

@@ -129,6 +129,15 @@ impl ClientTls {
         Ok(self.changed())
     }
 
+    /// The same, with no certificate to show: for servers that are not to know who we are.
+    pub(crate) fn without_client_certificate(&self) -> Self {
+        match self.certificate {
+            // It shares what TLS remembers.
+            None => self.clone(),
+            Some(_) => ClientTls { certificate: None, ..self.clone() }.changed(),
+        }
+    }
+
     /// The protocols that are offered inside TLS (ALPN), in order of preference. Default: `http/1.1`, which is what a
     /// WebSocket begins with. None at all offers nothing.
     ///
