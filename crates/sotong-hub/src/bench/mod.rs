@@ -7,12 +7,13 @@
 //!                     │◄─── Note: seconds, at the end a tally ─────   └► crew.rs: its connections
 //!                     │                                                   payload.rs  flow.rs  pace.rs  (pure)
 //!                     │                                                   tally.rs, fault.rs: what is counted
-//!                     └► report.rs ──► text.rs, JSON
+//!                     └► report.rs ──► text.rs, page.rs with chart.rs, JSON
 //! ```
 //!
 //! At a rate the latency of a message begins when it was due, not when it could be sent: a server that stalls cannot
 //! hide it by not being asked meanwhile ("coordinated omission").
 
+mod chart;
 mod crew;
 mod dial;
 mod fault;
@@ -21,6 +22,7 @@ mod limits;
 mod machine;
 mod metronome;
 mod pace;
+mod page;
 mod payload;
 mod progress;
 mod report;
@@ -29,7 +31,9 @@ mod tally;
 mod text;
 mod worker;
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -92,6 +96,7 @@ pub async fn run(settings: Settings, mut stops: mpsc::Receiver<()>) -> Result<()
         None => Payload::made(settings.kind, settings.sizes.clone()),
     };
     let client = dial::client(&settings, payload.bytes_max())?;
+    let page = create_page(&settings)?;
     let reached = tokio::select! {
         reached = probe(&client, &settings) => reached?,
         Some(()) = stops.recv() => return Err(Unfit::Interrupted),
@@ -100,10 +105,25 @@ pub async fn run(settings: Settings, mut stops: mpsc::Receiver<()>) -> Result<()
     let run = Run::start(&settings, threads, client, payload)?;
     let report = run.finish(&settings, reached.1, &mut stops).await?;
     show(&settings, &report)?;
+    if let Some((mut file, path)) = page {
+        let text = page::page(&report);
+        file.write_all(text.as_bytes()).map_err(|error| no_page(path, &error))?;
+    }
     match report.is_empty() && !report.interrupted {
         true => Err(Unfit::Nothing(report.why_empty())),
         false => Ok(()),
     }
+}
+
+/// Before anything starts: a result that cannot be kept is not worth the time.
+fn create_page(settings: &Settings) -> Result<Option<(File, &Path)>, Unfit> {
+    let Some(path) = &settings.shown.html else { return Ok(None) };
+    let file = File::create(path).map_err(|error| no_page(path, &error))?;
+    Ok(Some((file, path)))
+}
+
+fn no_page(path: &Path, error: &io::Error) -> Unfit {
+    Unfit::Io(format!("--html {}: cannot be written: {error}", path.display()))
 }
 
 /// Half the cores: the server may need the others, and one thread is enough for most.

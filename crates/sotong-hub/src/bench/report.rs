@@ -340,6 +340,30 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
+/// A time of the system's clock, in UTC: `2026-11-27 12:00 UTC`.
+pub(super) fn date(unix_seconds: u64) -> String {
+    let (mut days, rest) = (unix_seconds / 86_400, unix_seconds % 86_400);
+    let length_of_year = |year: u64| match (year.is_multiple_of(4), year.is_multiple_of(100), year.is_multiple_of(400)) {
+        (true, false, _) | (_, _, true) => 366,
+        _ => 365,
+    };
+    let mut year = 1970;
+    while days >= length_of_year(year) {
+        days -= length_of_year(year);
+        year += 1;
+    }
+    let february = length_of_year(year) - 337;
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    format!("{year}-{month:02}-{:02} {:02}:{:02} UTC", days + 1, rest / 3600, rest % 3600 / 60)
+}
+
 /// The URL without what may be a secret: user name and password, query.
 pub(super) fn shown_url(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
@@ -365,6 +389,20 @@ mod tests {
         );
         assert_eq!([0.0, 999.0, 1000.0, 1_234_567.0].map(bytes), ["0 B", "999 B", "1.00 kB", "1.23 MB"]);
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1 000", "1 234 567"]);
+    }
+
+    #[test]
+    fn dates_of_all_sorts_of_years() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59 UTC"),
+            (951_782_400, "2000-02-29 00:00 UTC"),
+            (1_795_781_209, "2026-11-27 12:06 UTC"),
+            (1_798_761_599, "2026-12-31 23:59 UTC"),
+            (4_107_542_400, "2100-03-01 00:00 UTC"),
+        ] {
+            assert_eq!(date(seconds), text);
+        }
     }
 
     #[test]

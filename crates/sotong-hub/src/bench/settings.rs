@@ -122,6 +122,8 @@ impl Exchange {
 pub struct Shown {
     /// The result as JSON instead of text.
     pub json: bool,
+    /// A file for a page.
+    pub html: Option<PathBuf>,
     /// No progress and no notices.
     pub quiet: bool,
 }

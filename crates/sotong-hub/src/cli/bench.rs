@@ -96,6 +96,9 @@ pub(super) struct Bench {
     /// Prints the result as one JSON object
     #[arg(long)]
     json: bool,
+    /// Writes the result as a page, too: one file, with charts, no script
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Only the result, no progress and no notices
     #[arg(long, short)]
     quiet: bool,
@@ -193,7 +196,7 @@ pub(super) fn check(typed: Bench) -> Result<Settings, Failure> {
         warm_up: seconds("--warm-up", &typed.warm_up, 0.0)?,
         answer_timeout: seconds("--timeout", &typed.timeout, 0.001)?,
         threads: typed.threads.map(|threads| number("--threads", &threads, THREADS_MAX)).transpose()?,
-        shown: Shown { json: typed.json, quiet: typed.quiet },
+        shown: Shown { json: typed.json, html: typed.html, quiet: typed.quiet },
     })
 }
 
