@@ -17,7 +17,8 @@ use sotong_hub::cli::Exit;
 /// Runs with a page, and removes it.
 fn with_page(name: &str, url: &str, options: &[&str]) -> (Output, String) {
     let path = std::env::temp_dir().join(format!("sotong-bench-{}-{name}.html", std::process::id()));
-    let output = bench(url, &[options, &["--json", "--html", path.to_str().unwrap()]].concat()).output().unwrap();
+    let output =
+        bench(url, &[options, &["--json", "--html", path.to_str().unwrap()]].concat()).output().unwrap();
     let page = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
     (output, page)
@@ -50,7 +51,11 @@ fn the_page_has_the_figures_of_the_json() {
         is_inert(&page);
         assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
         let done = report["window"]["done"].to_string();
-        let done = if done.len() > 3 { format!("{} {}", &done[..done.len() - 3], &done[done.len() - 3..]) } else { done };
+        let done = if done.len() > 3 {
+            format!("{} {}", &done[..done.len() - 3], &done[done.len() - 3..])
+        } else {
+            done
+        };
         assert!(page.contains(&format!("<b>{done}</b>")), "{done} is not in {page}");
         for words in ["p99.9", "<svg", "class=\"line b\"", "prefers-color-scheme:dark", "3 of 3", "cores"] {
             assert!(page.contains(words), "{words:?} is not in {page}");
@@ -59,7 +64,8 @@ fn the_page_has_the_figures_of_the_json() {
         assert_eq!(page.contains("sent late by"), name == "rate");
         // Every element that is opened is closed.
         for tag in ["section", "table", "tr", "td", "div", "svg", "ul", "li", "main", "p", "b", "span"] {
-            let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+            let opened =
+                page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
             assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
         }
     }

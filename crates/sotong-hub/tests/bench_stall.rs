@@ -9,7 +9,7 @@ mod program;
 use std::thread;
 use std::time::Duration;
 
-use load::{bench, json, number, server};
+use load::{bench, echo, json, number, server};
 
 const STALL: Duration = Duration::from_millis(400);
 
@@ -45,4 +45,28 @@ fn in_a_closed_loop_one_message_sees_it() {
     let output = bench(&stalling(), &["--connections", "1", "--duration", "1"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("closed loop") && text.contains("--rate"), "{text}");
+}
+
+/// What a server does not take in time stays due, and its latency goes on; and what comes back is read meanwhile, so
+/// that it and a server that waits for that do not wait for each other.
+#[test]
+fn much_on_the_way_is_late_and_comes_back() {
+    let url = server(|conversation, before, opcode, payload| {
+        if before == 2 {
+            thread::sleep(STALL);
+        }
+        conversation.send(opcode, payload);
+    });
+    let options = ["--connections", "1", "--duration", "1", "--rate", "40", "--size", "300000"];
+    let report = json(&mut bench(&url, &options));
+    assert!(report["latency"]["max_ms"].as_f64().unwrap() >= 400.0, "{report:#}");
+    assert_eq!(report["messages"]["answered"], report["messages"]["sent"], "{report:#}");
+
+    // Both ends have more to say than all buffers between them take.
+    let (_program, url) = echo(&[]);
+    for options in [["--in-flight", "40", "--size", "1000000"], ["--in-flight", "20000", "--size", "1000"]] {
+        let report = json(&mut bench(&url, &[&options[..], &["--connections", "1"]].concat()));
+        assert!(number(&report["messages"]["answered"]) >= 40, "{report:#}");
+        assert_eq!(report["messages"]["answered"], report["messages"]["sent"], "{report:#}");
+    }
 }

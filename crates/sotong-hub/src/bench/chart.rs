@@ -19,7 +19,12 @@ pub(super) struct Series<'a> {
 }
 
 /// Draws them over `seconds`; `label` says a value of the axis.
-pub(super) fn chart(title: &str, seconds: f64, series: &[Series<'_>], label: impl Fn(f64) -> String) -> String {
+pub(super) fn chart(
+    title: &str,
+    seconds: f64,
+    series: &[Series<'_>],
+    label: impl Fn(f64) -> String,
+) -> String {
     let most = series.iter().flat_map(|each| each.values.iter().flatten()).copied().fold(0.0, f64::max);
     let step = nice_step(most);
     let top = step * (most / step).ceil().max(1.0);
@@ -44,10 +49,12 @@ pub(super) fn chart(title: &str, seconds: f64, series: &[Series<'_>], label: imp
     for (text, x, anchor) in
         [("0 s".to_owned(), LEFT, "start"), (format!("{seconds:.0} s"), WIDTH - RIGHT, "end")]
     {
-        let _ = writeln!(svg, "<text x=\"{x}\" y=\"{}\" text-anchor=\"{anchor}\">{text}</text>", HEIGHT - 8.0);
+        let _ =
+            writeln!(svg, "<text x=\"{x}\" y=\"{}\" text-anchor=\"{anchor}\">{text}</text>", HEIGHT - 8.0);
     }
     for each in series {
-        let _ = writeln!(svg, "<path class=\"line {}\" d=\"{}\"/>", each.class, line(&thinned(&each.values), y));
+        let _ =
+            writeln!(svg, "<path class=\"line {}\" d=\"{}\"/>", each.class, line(&thinned(&each.values), y));
     }
     svg.push_str("</svg>\n");
     svg
@@ -88,7 +95,11 @@ fn nice_step(most: f64) -> f64 {
     }
     let rough = most / 4.0;
     let power = 10_f64.powf(rough.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].map(|each| each * power).into_iter().find(|step| *step >= rough).unwrap_or(10.0 * power)
+    [1.0, 2.0, 5.0, 10.0]
+        .map(|each| each * power)
+        .into_iter()
+        .find(|step| *step >= rough)
+        .unwrap_or(10.0 * power)
 }
 
 #[cfg(test)]
@@ -97,7 +108,9 @@ mod tests {
 
     #[test]
     fn steps_are_nice_and_neither_many_nor_few() {
-        for (most, step) in [(0.0, 1.0), (0.9, 0.5), (1.0, 0.5), (4.0, 1.0), (48_211.0, 20_000.0), (7.5e-3, 2e-3)] {
+        for (most, step) in
+            [(0.0, 1.0), (0.9, 0.5), (1.0, 0.5), (4.0, 1.0), (48_211.0, 20_000.0), (7.5e-3, 2e-3)]
+        {
             assert!((nice_step(most) - step).abs() < step * 1e-9, "{most}: {}", nice_step(most));
         }
         for exponent in -30..70 {

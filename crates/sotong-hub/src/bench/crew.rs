@@ -22,12 +22,27 @@ use super::tally::{Row, Tally, Window};
 /// How much of the rate is caught up with before others get their turn.
 const BATCH: usize = 256;
 
+/// So much at most waits to be sent in event form, well below what stops its reading (64 KiB); see `form` in `mod.rs`.
+const UNSENT_BYTES_MAX: usize = 32 << 10;
+/// Messages that are larger than this are for the pull form.
+pub(super) const SMALL_BYTES_MAX: usize = 16 << 10;
+
+/// Which form of the library a connection has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The faster one.
+    Events,
+    /// Reads whatever waits to be sent.
+    Pull,
+}
+
 /// What all threads have in common.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) exchange: Exchange,
     pub(super) load: Load,
     pub(super) connections: usize,
+    pub(super) form: Form,
     pub(super) payload: Payload,
     /// Whether the message is one that was typed.
     pub(super) is_given: bool,
@@ -321,6 +336,9 @@ impl Crew {
         }
         let message = self.plan.payload.make(lane.flow.next(), &mut self.scratch);
         let bytes = message.len();
+        if self.plan.form == Form::Events && lane.sender.buffered_bytes() + bytes > UNSENT_BYTES_MAX {
+            return false;
+        }
         if lane.sender.try_send(message).is_err() {
             return false;
         }

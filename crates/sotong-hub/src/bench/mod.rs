@@ -43,7 +43,7 @@ use sotong::{Client, CloseCode};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{interval, timeout};
 
-use crew::{Clock, Gauges, Note, Plan};
+use crew::{Clock, Form, Gauges, Note, Plan};
 use machine::Machine;
 use metronome::Metronome;
 use payload::Payload;
@@ -107,7 +107,8 @@ pub async fn run(settings: Settings, mut stops: mpsc::Receiver<()>) -> Result<()
     show(&settings, &report)?;
     if let Some((mut file, path)) = page {
         let text = page::page(&report);
-        file.write_all(text.as_bytes()).map_err(|error| no_page(path, &error))?;
+        let written = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
+        written.map_err(|error| no_page(path, &error))?;
     }
     match report.is_empty() && !report.interrupted {
         true => Err(Unfit::Nothing(report.why_empty())),
@@ -115,10 +116,12 @@ pub async fn run(settings: Settings, mut stops: mpsc::Receiver<()>) -> Result<()
     }
 }
 
-/// Before anything starts: a result that cannot be kept is not worth the time.
+/// Before anything starts: a result that cannot be kept is not worth the time. What stands in the file stays until
+/// there is a new result.
 fn create_page(settings: &Settings) -> Result<Option<(File, &Path)>, Unfit> {
     let Some(path) = &settings.shown.html else { return Ok(None) };
-    let file = File::create(path).map_err(|error| no_page(path, &error))?;
+    let options = File::options().write(true).create(true).truncate(false).open(path);
+    let file = options.map_err(|error| no_page(path, &error))?;
     Ok(Some((file, path)))
 }
 
@@ -162,6 +165,16 @@ async fn probe(
     Ok((sender.peer_addr(), reached))
 }
 
+/// In event form a connection does not read while much of its own waits to be sent: that bounds what a callback may
+/// answer. Against a server that does the same both would wait for each other for ever, so it is for what is small.
+fn form(exchange: Exchange, bytes: usize) -> Form {
+    match exchange {
+        Exchange::Push => Form::Pull,
+        Exchange::Echo | Exchange::Reply if bytes > crew::SMALL_BYTES_MAX => Form::Pull,
+        _ => Form::Events,
+    }
+}
+
 /// A run that goes on.
 struct Run {
     plan: Arc<Plan>,
@@ -181,6 +194,7 @@ impl Run {
         let plan = Arc::new(Plan {
             exchange: settings.exchange,
             load: settings.load,
+            form: form(settings.exchange, payload.bytes_max()),
             connections: settings.connections,
             payload,
             is_given: settings.message.is_some(),

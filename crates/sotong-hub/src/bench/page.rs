@@ -95,7 +95,8 @@ fn charts(page: &mut String, report: &Report) {
     };
     let title = format!("{} a second", report.asked.unit);
     let drawing = chart(&title, length, &[done], |value| grouped(value as u64));
-    let _ = writeln!(page, "<div class=\"grid2\">\n<section>\n<h2>{}</h2>\n{drawing}</section>", escaped(&title));
+    let _ =
+        writeln!(page, "<div class=\"grid2\">\n<section>\n<h2>{}</h2>\n{drawing}</section>", escaped(&title));
     if report.latency.is_some() {
         let lines = [
             Series { class: "a", values: of(|second| second.p50_ms) },
@@ -167,7 +168,10 @@ fn surroundings(page: &mut String, report: &Report) {
         ("when", date(report.started_unix_seconds)),
         ("server", target.server.clone().unwrap_or_else(|| "does not say".to_owned())),
         ("extensions", target.extensions.clone().unwrap_or_else(|| "none".to_owned())),
-        ("connected", format!("{} of {}", grouped(report.connections.opened), grouped(report.asked.connections as u64))),
+        (
+            "connected",
+            format!("{} of {}", grouped(report.connections.opened), grouped(report.asked.connections as u64)),
+        ),
         (
             "payload",
             format!(
@@ -214,6 +218,9 @@ mod tests {
 
     #[test]
     fn what_could_be_markup_is_not() {
-        assert_eq!(escaped("<b a=\"1\" c='2'>&amp;</b>"), "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;amp;&lt;/b&gt;");
+        assert_eq!(
+            escaped("<b a=\"1\" c='2'>&amp;</b>"),
+            "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;amp;&lt;/b&gt;"
+        );
     }
 }

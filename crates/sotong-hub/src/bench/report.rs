@@ -343,10 +343,11 @@ pub(super) fn grouped(number: u64) -> String {
 /// A time of the system's clock, in UTC: `2026-11-27 12:00 UTC`.
 pub(super) fn date(unix_seconds: u64) -> String {
     let (mut days, rest) = (unix_seconds / 86_400, unix_seconds % 86_400);
-    let length_of_year = |year: u64| match (year.is_multiple_of(4), year.is_multiple_of(100), year.is_multiple_of(400)) {
-        (true, false, _) | (_, _, true) => 366,
-        _ => 365,
-    };
+    let length_of_year =
+        |year: u64| match (year.is_multiple_of(4), year.is_multiple_of(100), year.is_multiple_of(400)) {
+            (true, false, _) | (_, _, true) => 366,
+            _ => 365,
+        };
     let mut year = 1970;
     while days >= length_of_year(year) {
         days -= length_of_year(year);

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sotong::{Client, CloseCode, Events, MessageRef, Sender};
+use sotong::{Client, CloseCode, ConnectError, Events, MessageRef, Sender};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, sleep_until, timeout};
 
-use super::crew::{Crew, Line, Note, Plan, Shared, lock};
+use super::crew::{Crew, Form, Line, Note, Plan, Shared, lock};
 use super::dial::CLOSE_TIMEOUT;
 use super::metronome::Metronome;
 use super::settings::{Exchange, Load};
@@ -103,22 +103,64 @@ async fn open(job: &Job, crew: &Shared) {
         sleep_until(begin + job.ramp.mul_f64(share)).await;
         let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
         let (crew, client, url) = (Arc::clone(crew), job.client.clone(), Arc::clone(&job.url));
-        let clock = job.plan.clock;
+        let (clock, form) = (job.plan.clock, job.plan.form);
         connects.spawn(async move {
             let began = clock.now();
             let line = Line::new(Arc::clone(&crew), index);
-            let for_latency = Arc::clone(&crew);
-            let connected = client.connect_events(&url, move |_| {
-                lock(&for_latency).connected(began);
-                line
-            });
-            if let Err(error) = connected.await {
+            let connected = match form {
+                Form::Events => by_events(&client, &url, line, &crew, began).await,
+                Form::Pull => by_pull(&client, &url, line, &crew, began).await,
+            };
+            if let Err(error) = connected {
                 lock(&crew).not_connected(&error);
             }
             drop(permit);
         });
     }
     while connects.join_next().await.is_some() {}
+}
+
+async fn by_events(
+    client: &Client,
+    url: &str,
+    line: Line,
+    crew: &Shared,
+    began: u64,
+) -> Result<(), ConnectError> {
+    let crew = Arc::clone(crew);
+    let connected = client.connect_events(url, move |_| {
+        lock(&crew).connected(began);
+        line
+    });
+    connected.await.map(drop)
+}
+
+/// The same calls, made by a task that ends with the connection.
+async fn by_pull(
+    client: &Client,
+    url: &str,
+    mut line: Line,
+    crew: &Shared,
+    began: u64,
+) -> Result<(), ConnectError> {
+    let mut socket = client.connect(url).await?;
+    lock(crew).connected(began);
+    tokio::spawn(async move {
+        let sender = socket.sender();
+        line.open(&sender);
+        loop {
+            match socket.recv().await {
+                Ok(Some(message)) => line.message(&sender, message.as_ref()),
+                Ok(None) => break,
+                Err(error) => {
+                    line.error(&sender, &error);
+                    break;
+                }
+            }
+        }
+        line.close(&sender.closed().await);
+    });
+    Ok(())
 }
 
 /// Ready when the window is over.
