@@ -82,6 +82,16 @@ fn a_server_that_says_nothing_is_no_echo() {
     fails(&output, Exit::Failed, &["the server does not answer"]);
 }
 
+#[test]
+fn a_certificate_is_checked_unless_told_otherwise() {
+    let (program, _) = echo(&["--tls-self-signed"]);
+    let url = format!("wss://{}/", program.address);
+    let output = bench(&url, &[]).output().unwrap();
+    fails(&output, Exit::Unreachable, &["certificate"]);
+    let report = json(&mut bench(&url, &["--danger-accept-any-certificate"]));
+    assert!(number(&report["window"]["done"]) > 0, "{report:#}");
+}
+
 /// Two greetings before the answers, and one answer with a changed byte.
 #[test]
 fn messages_that_are_no_answers_are_counted_and_shown() {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// The drawing's own units; it is shown as wide as there is room.
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 180.0;
-const LEFT: f64 = 58.0;
+const LEFT: f64 = 64.0;
 const RIGHT: f64 = 10.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 24.0;
@@ -41,7 +41,7 @@ pub(super) fn chart(
             y(value),
             WIDTH - RIGHT,
             LEFT - 6.0,
-            y(value) + 3.5,
+            y(value) + 4.0,
             super::page::escaped(&label(value))
         );
         value += step;

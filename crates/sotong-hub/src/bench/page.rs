@@ -15,22 +15,23 @@ const STYLE: &str = "\
 body{margin:0 auto;padding:16px;max-width:960px;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 h1{font-size:1.35rem;line-height:1.3;margin:.5rem 0}
 h2{font-size:1rem;margin:0 0 .5rem}
+h2::first-letter{text-transform:uppercase}
 p{margin:.25rem 0;color:var(--soft)}
 .grid2{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:16px;margin:16px 0}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:14px 16px;margin:16px 0}
 .grid2 section{margin:0}
-.big{display:flex;flex-wrap:wrap;gap:8px 28px}
-.big div{min-width:110px}
+.big{display:grid;grid-template-columns:repeat(auto-fill,minmax(125px,1fr));gap:8px 16px}
 .big b{display:block;font-size:1.5rem;line-height:1.25;font-variant-numeric:tabular-nums}
 .big span,.key{color:var(--soft);font-size:.875rem}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{text-align:right;padding:3px 0 3px 12px;border-top:1px solid var(--line);font-weight:400}
 tr:first-child>*{border-top:0}
 th:first-child,td:first-child{text-align:left;padding-left:0}
+.numbers td,.numbers th{white-space:nowrap}
 thead th{color:var(--soft);font-size:.875rem}
 ul{margin:0;padding-left:20px}
 svg{display:block;width:100%;height:auto}
-svg text{fill:var(--soft);font:11px system-ui,sans-serif}
+svg text{fill:var(--soft);font:12.5px system-ui,sans-serif}
 .grid{stroke:var(--line);fill:none}
 .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
 .a{stroke:var(--a)}.b{stroke:var(--b);stroke-dasharray:1 3.5}
@@ -125,7 +126,7 @@ fn latency(page: &mut String, report: &Report) {
     .filter_map(|(name, spread)| Some((name, spread?)))
     .collect();
     let Some((_, first)) = columns.first() else { return };
-    let _ = write!(page, "<section>\n<h2>Percentiles</h2>\n<table>\n<thead><tr><th></th>");
+    let _ = write!(page, "<section>\n<h2>Percentiles</h2>\n<table class=\"numbers\">\n<thead><tr><th></th>");
     for (name, _) in &columns {
         let _ = write!(page, "<th>{name}</th>");
     }
