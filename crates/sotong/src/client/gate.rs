@@ -3,7 +3,7 @@
 //! "If multiple connections to the same IP address are attempted simultaneously, the client MUST serialize them": so
 //! that whoever makes a program connect often (a page, a retry without a pause) cannot turn it against a server.
 //! The RFC speaks of the IP address and not of the port, and so do we. Where only a proxy knows the address, each host
-//! name counts as one of its own, as the same section has it. What a whole process connects to counts together; what
+//! name counts as one of its own, and all of them together are limited, as the same section has it. What a whole process connects to counts together; what
 //! nobody connects to takes no memory.
 
 use std::collections::HashMap;
@@ -24,10 +24,20 @@ enum Remote {
     Name(Box<str>),
 }
 
+/// How many connects may be under way through proxies, "a reasonably low number" (RFC 6455, section 4.1, 2): names cost
+/// nothing, so whoever makes them up could otherwise turn a proxy against whatever they lead to.
+const BEHIND_PROXIES_MAX: usize = 64;
+
 /// Lets one connect at a time through to each remote end.
-#[derive(Default)]
 struct Gate {
     queues: Mutex<HashMap<Remote, Queue>>,
+    behind_proxies: Arc<Semaphore>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Gate { queues: Mutex::default(), behind_proxies: Arc::new(Semaphore::new(BEHIND_PROXIES_MAX)) }
+    }
 }
 
 /// Who connects to one remote end, and who waits for that.
@@ -78,6 +88,8 @@ impl Drop for Place {
 
 /// Nobody else in this process connects to that remote end while this value lives.
 pub(super) struct Pass {
+    /// For a name that a proxy resolves.
+    _behind_proxy: Option<OwnedSemaphorePermit>,
     // The order matters: who is next has the permit before the place is given up.
     _permit: OwnedSemaphorePermit,
     _place: Place,
@@ -92,12 +104,20 @@ pub(super) async fn pass(address: IpAddr) -> Pass {
 
 /// The same for a host that only a proxy connects to: its name, or its address if the URL has one.
 pub(super) async fn pass_behind_proxy(host: &Host<String>) -> Pass {
+    pass_behind_proxy_of(&GATE, host).await
+}
+
+async fn pass_behind_proxy_of(gate: &'static Gate, host: &Host<String>) -> Pass {
     let remote = match host {
         Host::Domain(name) => Remote::Name(name.strip_suffix('.').unwrap_or(name).into()),
         Host::Ipv4(address) => Remote::Address(IpAddr::V4(*address)),
         Host::Ipv6(address) => Remote::Address(IpAddr::V6(*address).to_canonical()),
     };
-    pass_to(&GATE, remote).await
+    let mut pass = pass_to(gate, remote).await;
+    // After the wait for its own name: who waits for that takes nothing from others.
+    let permit = gate.behind_proxies.clone().acquire_owned().await;
+    pass._behind_proxy = Some(permit.expect("the semaphore is never closed"));
+    pass
 }
 
 async fn pass_of(gate: &'static Gate, address: IpAddr) -> Pass {
@@ -108,7 +128,7 @@ async fn pass_of(gate: &'static Gate, address: IpAddr) -> Pass {
 async fn pass_to(gate: &'static Gate, remote: Remote) -> Pass {
     let (place, passes) = gate.join(remote);
     let permit = passes.acquire_owned().await.expect("the semaphore is never closed");
-    Pass { _permit: permit, _place: place }
+    Pass { _behind_proxy: None, _permit: permit, _place: place }
 }
 
 #[cfg(test)]
@@ -172,6 +192,29 @@ mod tests {
         }
         drop(is_ready(last.as_mut()).await.expect("it is its turn"));
         assert_eq!(gate.queues().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn b6_behind_proxies_so_many_connects_at_once_and_one_more_waits() {
+        let gate = gate();
+        let name = |number: usize| Host::Domain(format!("{number}.example"));
+        let mut passes = Vec::new();
+        for number in 0..BEHIND_PROXIES_MAX {
+            let host = name(number);
+            let mut pass = Box::pin(pass_behind_proxy_of(gate, &host));
+            passes.push(is_ready(pass.as_mut()).await.expect("there is room"));
+            // A task that takes much at once is sent to the back of the line by tokio; that is not what is tested.
+            tokio::task::yield_now().await;
+        }
+        let host = name(BEHIND_PROXIES_MAX);
+        let mut waiting = Box::pin(pass_behind_proxy_of(gate, &host));
+        assert!(is_ready(waiting.as_mut()).await.is_none());
+        // Whoever dials by itself does not wait for that.
+        drop(is_ready(Box::pin(pass_of(gate, address("::1"))).as_mut()).await.expect("it is free"));
+        passes.pop();
+        drop(is_ready(waiting.as_mut()).await.expect("there is room again"));
+        drop(passes);
+        assert_eq!(gate.queues().capacity(), 0);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
