@@ -31,7 +31,7 @@ enum Program {
     Sotong,
     /// `peers/rust`, built by `measure`.
     RustPeers,
-    /// Scripts in `peers`, with what `measure` has installed.
+    /// Scripts in `peers`, with what `measure` has installed; node is wherever the PATH has it.
     Bun,
     Node,
 }
@@ -98,7 +98,7 @@ impl Known {
             Program::Bun => places.target.join("peers/node_modules/.bin/bun"),
             Program::Node => "node".into(),
         };
-        if program.is_absolute() && !program.is_file() {
+        if self.program != Program::Node && !program.is_file() {
             let how = if self.program == Program::Sotong {
                 "build it with `cargo build --release -p sotong-hub`, or give its path by --sotong"
             } else {
