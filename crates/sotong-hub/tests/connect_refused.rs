@@ -14,6 +14,19 @@ use serde_json::{Value, json};
 use sotong_hub::cli::Exit;
 
 #[test]
+fn a_url_without_its_scheme_is_not_repeated_with_its_secrets() {
+    for url in [
+        "user:hunter2@127.0.0.1:1/chat",
+        "user:hun/hunter2@127.0.0.1:1/chat?hunter2",
+        "127.0.0.1:1/chat#hunter2",
+    ] {
+        let output = sotong().args(["connect", url]).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("ws://127.0.0.1:1/chat") && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn each_wrong_command_line_gets_one_line() {
     let url = "ws://127.0.0.1:1/";
     let table: &[(&[&str], &[&str])] = &[

@@ -239,7 +239,9 @@ mod tests {
     #[test]
     fn the_short_way_to_a_common_header_agrees_with_the_long_one() {
         let mut common = 0;
-        for first in 0..=255 {
+        // Miri needs minutes for all of them.
+        let firsts = if cfg!(miri) { vec![0x01, 0x80, 0x81, 0x82, 0x88, 0xc1] } else { (0..=255).collect() };
+        for first in firsts {
             for second in 0..=255 {
                 let bytes = [first, second, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
                 for length in [0, 1, 2, 3, 5, 6, 7, 14] {

@@ -177,12 +177,18 @@ pub(super) fn insecure() -> Failure {
 pub(super) fn url(typed: String) -> Result<String, Failure> {
     match typed.contains("://") || typed.is_empty() {
         true => Ok(typed),
-        false => Err(wrong(
-            "URL",
-            &typed,
-            format_args!("the scheme is missing, as in ws://{typed} or wss://{typed}"),
-        )),
+        false => {
+            let shown = without_secrets(&typed);
+            let missing = format_args!("the scheme is missing, as in ws://{shown} or wss://{shown}");
+            Err(wrong("URL", shown, missing))
+        }
     }
+}
+
+/// What may be repeated of something that was meant as a URL: neither who logs in, nor the query.
+fn without_secrets(typed: &str) -> &str {
+    let front = typed.split(['?', '#']).next().unwrap_or_default();
+    front.rsplit('@').next().unwrap_or_default()
 }
 
 fn close(typed: &str) -> Result<(CloseCode, String), Failure> {

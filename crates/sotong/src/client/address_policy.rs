@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use url::Host;
 
 use super::endpoint;
@@ -137,10 +137,18 @@ fn network(text: &str) -> Result<IpNet, AddressPolicyError> {
         Ok(address) => Ok(IpNet::from(address.to_canonical())),
         Err(_) => match text.parse::<IpNet>() {
             // What has bits behind its prefix was meant otherwise, one way or the other.
-            Ok(network) if network.addr() == network.network() => Ok(network),
+            Ok(network) if network.addr() == network.network() => Ok(canonical(network)),
             _ => Err(error()),
         },
     }
+}
+
+/// A network of IPv4-mapped addresses (RFC 4291, section 2.5.5.2) as the IPv4 network that it is: addresses are looked at in
+/// that form.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let inside = mapped.addr().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));
+    inside.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok()).map_or(network, IpNet::V4)
 }
 
 /// The IPv4 address inside of a well-known NAT64 address (RFC 6052, section 2.1).
@@ -238,6 +246,20 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap_or_else(|_| panic!("an address: {text}"))
+    }
+
+    #[test]
+    fn a_network_of_mapped_addresses_is_the_network_inside() {
+        let policy = AddressPolicy::public().with_refused(["::ffff:8.8.8.0/120"]).expect("a network");
+        for (text, is_allowed) in [
+            ("8.8.8.0", false),
+            ("8.8.8.255", false),
+            ("::ffff:8.8.8.1", false),
+            ("8.8.7.255", true),
+            ("8.8.9.0", true),
+        ] {
+            assert_eq!(policy.allows(ip(text)), is_allowed, "{text}");
+        }
     }
 
     /// Both ends of each range, and what is beside them.

@@ -20,7 +20,6 @@ pub type HookError = Box<dyn StdError + Send + Sync>;
 type Refreshed = Pin<Box<dyn Future<Output = Result<Target, HookError>> + Send>>;
 
 /// Where to connect to, and how.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Target {
     /// The settings of the connection: headers, sub-protocols, TLS.
@@ -29,6 +28,14 @@ pub struct Target {
     pub url: String,
     /// A stream that is connected already: see [`Client::connect_over`]. Default: none, one is dialled.
     pub carrier: Option<Carrier>,
+}
+
+/// Without the URL: tokens travel there.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Target { client, url: _, carrier } = self;
+        f.debug_struct("Target").field("client", client).field("carrier", carrier).finish_non_exhaustive()
+    }
 }
 
 impl Target {
@@ -274,5 +281,19 @@ impl fmt::Debug for Reconnect {
             .field("overflow", &self.overflow)
             .field("unconfirmed", &self.unconfirmed)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_hook_gets_does_not_show_the_url() {
+        let target =
+            Target { client: Client::new(), url: "wss://u:hunter2@h/?hunter2".into(), carrier: None };
+        let next = Try { number: 1, target, last: None };
+        let shown = format!("{next:?}");
+        assert!(shown.contains("number: 1") && !shown.contains("hunter2"), "{shown}");
     }
 }
