@@ -201,7 +201,11 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+        // Miri has no files in which failures could be kept.
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 })
+        })]
         #[test]
         fn c9_any_bytes_and_any_key(
             bytes in proptest::collection::vec(any::<u8>(), 0..if cfg!(miri) { 150 } else { 3000 }),
