@@ -29,7 +29,7 @@ const ROW_HEIGHT: f64 = 26.0;
 const TOP: f64 = 40.0;
 
 /// Colours for both kinds of page. Ours are not told by colour alone: their labels are bold.
-const STYLE: &str = "text{font:14px sans-serif;fill:#222}.title{font-weight:bold;font-size:11.5px}.figure{font-size:12px}\
+const STYLE: &str = "text{font:14px sans-serif;fill:#222}.title{font-weight:bold;font-size:10.5px}.figure{font-size:12px}\
 .ours{font-weight:bold}.bar{fill:#9aa7b4}.bar.ours{fill:#1769aa}.range{stroke:#444;stroke-width:1.5}\
 @media(prefers-color-scheme:dark){text{fill:#ddd}.bar{fill:#66727e}.bar.ours{fill:#4aa3e0}.range{stroke:#bbb}}";
 
