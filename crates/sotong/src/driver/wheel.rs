@@ -24,7 +24,6 @@ impl Slot {
     }
 }
 
-#[derive(Default)]
 pub(crate) struct Wheel {
     /// Made with the first alarm. Each holds slots; a slot is in one bucket at most.
     buckets: Vec<Vec<Slot>>,
@@ -33,8 +32,9 @@ pub(crate) struct Wheel {
     /// Everything before this tick has rung.
     current: u64,
     armed: usize,
-    /// No alarm is earlier than this tick; there may be none at it any more.
-    earliest: u64,
+    /// The tick at which whoever turns the wheel looks at it, called or not. No alarm is earlier; there may be none at it
+    /// any more: then that look was for nothing, which costs less than to call for each alarm that is the first again.
+    look: u64,
 }
 
 struct Place {
@@ -57,6 +57,12 @@ fn time_of(tick: u64) -> Time {
     Time::ZERO + Duration::from_nanos(tick.saturating_mul(TICK.as_nanos() as u64))
 }
 
+impl Default for Wheel {
+    fn default() -> Self {
+        Wheel { buckets: Vec::new(), places: Vec::new(), free: Vec::new(), current: 0, armed: 0, look: NEVER }
+    }
+}
+
 impl Wheel {
     pub(crate) fn insert(&mut self) -> Slot {
         if let Some(slot) = self.free.pop() {
@@ -75,11 +81,11 @@ impl Wheel {
         self.free.push(slot);
         if self.free.len() == self.places.len() {
             // Nobody is left: memory returns to where it was.
-            *self = Wheel { current: self.current, ..Wheel::default() };
+            *self = Wheel { current: self.current, look: self.look, ..Wheel::default() };
         }
     }
 
-    /// Arms the slot; returns when it rings, and whether that is before everything else.
+    /// Arms the slot; returns when it rings, and whether that is before the next look at the wheel.
     pub(crate) fn arm(&mut self, slot: Slot, due: Time, now: Time, waker: &Waker) -> (Time, bool) {
         let place = &mut self.places[slot.0 as usize];
         if !place.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
@@ -95,12 +101,11 @@ impl Wheel {
         }
         if self.armed == 0 {
             self.current = tick_of(now);
-            self.earliest = u64::MAX;
         }
         // One tick later than `due` falls into, so that it never rings before it.
         let tick = (tick_of(due) + 1).clamp(self.current, self.current + BUCKETS - 1);
-        let is_first = tick < self.earliest;
-        self.earliest = self.earliest.min(tick);
+        let is_first = tick < self.look;
+        self.look = self.look.min(tick);
         let bucket = &mut self.buckets[(tick % BUCKETS) as usize];
         let place = &mut self.places[slot.0 as usize];
         place.tick = tick;
@@ -128,6 +133,7 @@ impl Wheel {
     /// Takes out everything that is due, and tells when to look again.
     pub(crate) fn expire(&mut self, now: Time, due: &mut Vec<Waker>) -> Option<Time> {
         if self.armed == 0 {
+            self.look = NEVER;
             return None;
         }
         let until = tick_of(now).min(self.current + BUCKETS - 1);
@@ -142,9 +148,8 @@ impl Wheel {
             self.current += 1;
         }
         let mut ticks = self.current..self.current + BUCKETS;
-        self.earliest =
-            ticks.find(|tick| !self.buckets[(tick % BUCKETS) as usize].is_empty()).unwrap_or(u64::MAX);
-        (self.armed > 0).then(|| time_of(self.earliest))
+        self.look = ticks.find(|tick| !self.buckets[(tick % BUCKETS) as usize].is_empty()).unwrap_or(NEVER);
+        (self.armed > 0).then(|| time_of(self.look))
     }
 
     /// Everybody, without a change to their alarms.
@@ -202,6 +207,37 @@ mod tests {
             assert_eq!(rung.len(), 1, "{millis} ms");
             assert!(rung[0] >= millis && rung[0] <= millis + 72, "{millis} ms rang at {}", rung[0]);
         }
+    }
+
+    #[test]
+    fn who_turns_it_is_called_for_what_is_before_its_next_look_only() {
+        let waker = Waker::from(Arc::new(Rings::default()));
+        let mut wheel = Wheel::default();
+        // Connections that come and go, one at a time: the wheel is empty in between.
+        let first = wheel.insert();
+        assert!(wheel.arm(first, at(5_000), at(0), &waker).1, "nobody looks at all before that");
+        wheel.remove(first);
+        for now in [10, 1_000, 4_900] {
+            let slot = wheel.insert();
+            assert!(!wheel.arm(slot, at(now + 5_000), at(now), &waker).1, "it looks at 5 s anyway");
+            wheel.remove(slot);
+        }
+        assert_eq!(expire(&mut wheel, 5_064), 0, "nothing is left");
+        let slot = wheel.insert();
+        assert!(
+            wheel.arm(slot, at(10_064), at(5_064), &waker).1,
+            "that look found nothing and sleeps for good"
+        );
+        assert_eq!(expire(&mut wheel, 5_100), 0, "it was called");
+        let earlier = wheel.insert();
+        assert!(wheel.arm(earlier, at(7_000), at(5_100), &waker).1);
+        // The look is late, and the wheel was empty meanwhile.
+        wheel.remove(earlier);
+        wheel.remove(slot);
+        let slot = wheel.insert();
+        assert!(!wheel.arm(slot, at(7_200), at(7_150), &waker).1, "the look at 7 s is due");
+        assert_eq!(expire(&mut wheel, 7_160), 0);
+        assert_eq!(expire(&mut wheel, 7_264), 1);
     }
 
     #[test]
