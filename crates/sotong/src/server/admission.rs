@@ -89,7 +89,6 @@ impl Admission {
 
     async fn handshake(&self, incoming: Incoming, clock: Arc<Clock>) -> io::Result<()> {
         let Incoming { mut carrier, mut peer, mut read } = incoming;
-        carrier.set_nodelay()?;
         // One deadline for all that comes before there is a WebSocket. Who is late before HTTP is told nothing: there
         // is no way yet.
         let handshake = ServerHandshake::new(&self.settings.config, clock.now());

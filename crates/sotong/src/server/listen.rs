@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::carrier::Carrier;
@@ -17,20 +17,40 @@ const BACKLOG: i32 = 4096;
 /// One of them.
 #[derive(Debug)]
 pub(super) enum Listener {
-    Tcp(TcpListener),
-    Unix { listener: UnixListener, _file: SocketFile },
+    Tcp {
+        listener: TcpListener,
+        /// Whether what is accepted has `TCP_NODELAY` already.
+        is_prompt: bool,
+    },
+    Unix {
+        listener: UnixListener,
+        _file: SocketFile,
+    },
 }
 
 impl Listener {
+    /// Answers are gathered by us; the kernel must not hold them back to gather more (Nagle). On Linux, what is accepted has
+    /// that from its listener, which spares each connection a system call.
+    pub(super) fn tcp(listener: TcpListener) -> Listener {
+        let is_prompt = cfg!(target_os = "linux") && SockRef::from(&listener).set_tcp_nodelay(true).is_ok();
+        Listener::Tcp { listener, is_prompt }
+    }
+
     /// The next connection, and the peer's address where it has one.
     pub(super) fn poll_accept(
         &self,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<(Carrier, Option<SocketAddr>)>> {
         match self {
-            Listener::Tcp(listener) => listener
-                .poll_accept(context)
-                .map_ok(|(stream, address)| (Carrier::from(stream), Some(address))),
+            Listener::Tcp { listener, is_prompt } => {
+                let (stream, address) = ready!(listener.poll_accept(context))?;
+                let carrier = Carrier::from(stream);
+                if !is_prompt {
+                    // It fails only where the peer is gone already, which the first read tells.
+                    let _ = carrier.set_nodelay();
+                }
+                Poll::Ready(Ok((carrier, Some(address))))
+            }
             Listener::Unix { listener, .. } => {
                 listener.poll_accept(context).map_ok(|(stream, _)| (Carrier::from(stream), None))
             }
@@ -40,7 +60,7 @@ impl Listener {
     /// `None` for a unix socket.
     pub(super) fn local_addr(&self) -> Option<io::Result<SocketAddr>> {
         match self {
-            Listener::Tcp(listener) => Some(listener.local_addr()),
+            Listener::Tcp { listener, .. } => Some(listener.local_addr()),
             Listener::Unix { .. } => None,
         }
     }
@@ -111,7 +131,7 @@ pub(super) fn listen(addresses: &[SocketAddr]) -> io::Result<Vec<Listener>> {
         }
         let listener = listen_on(*address, one_of_many)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
-        listeners.push(Listener::Tcp(listener));
+        listeners.push(Listener::tcp(listener));
     }
     Ok(listeners)
 }
@@ -128,4 +148,32 @@ fn listen_on(address: SocketAddr, one_of_many: bool) -> io::Result<TcpListener> 
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::carrier::Kind;
+
+    #[tokio::test]
+    async fn what_is_accepted_is_sent_without_delay() {
+        let mut listeners = listen(&["127.0.0.1:0".parse().expect("an address")]).expect("a port");
+        listeners.push(Listener::tcp(TcpListener::bind("127.0.0.1:0").await.expect("a port")));
+        let mut of_a_kind_that_inherits_nothing =
+            listen(&["127.0.0.1:0".parse().expect("an address")]).expect("a port");
+        for listener in &mut of_a_kind_that_inherits_nothing {
+            let Listener::Tcp { listener, is_prompt } = listener else { panic!("it is TCP") };
+            SockRef::from(&*listener).set_tcp_nodelay(false).expect("TCP knows it");
+            *is_prompt = false;
+        }
+        for listener in listeners.iter().chain(&of_a_kind_that_inherits_nothing) {
+            let address = listener.local_addr().expect("it is TCP").expect("it is bound");
+            let _client = std::net::TcpStream::connect(address).expect("it listens");
+            let (carrier, _) = poll_fn(|context| listener.poll_accept(context)).await.expect("it came");
+            let Kind::Tcp(stream) = carrier.0 else { panic!("it is TCP") };
+            assert!(stream.nodelay().expect("TCP knows it"));
+        }
+    }
 }

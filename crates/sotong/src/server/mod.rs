@@ -107,7 +107,7 @@ impl Server {
 
     /// Serves a listener of yours.
     pub fn from_listener(listener: TcpListener) -> Server {
-        Server { listeners: vec![Listener::Tcp(listener)], ..Server::detached() }
+        Server { listeners: vec![Listener::tcp(listener)], ..Server::detached() }
     }
 
     /// Listens on nothing: serves the streams that you hand to [`Serve::handle`].

@@ -380,6 +380,7 @@ impl Handle {
     /// When the server is gone or shuts down, or the stream is not connected. The stream is dropped then.
     pub fn accept(&self, stream: impl Into<Carrier>, read: Vec<u8>) -> io::Result<()> {
         let carrier = stream.into();
+        carrier.set_nodelay()?;
         let peer = Peer::new(carrier.peer_addr()?);
         self.streams
             .send(Incoming { carrier, peer, read })
