@@ -345,7 +345,21 @@ impl Outbox {
 
     /// Forgets the first `count` bytes: they are sent.
     pub fn advance(&mut self, count: usize) {
-        self.queue.advance(count);
+        self.advance_and_give_back(count);
+    }
+
+    /// Gives an empty outbox a buffer to begin with. A driver that has many of them need not ask the allocator each time,
+    /// nor for more as one grows.
+    #[inline]
+    pub fn lend(&mut self, room: Vec<u8>) {
+        debug_assert!(room.is_empty(), "it is for what is sent next");
+        self.queue.lend(room);
+    }
+
+    /// The same as [`advance`](Self::advance). When everything has left, gives back the buffer that the outbox began with,
+    /// lent or not, empty; otherwise it is one without room. An empty outbox owns no memory.
+    pub fn advance_and_give_back(&mut self, count: usize) -> Vec<u8> {
+        let room = self.queue.advance(count);
         // Not only when the outbox is empty: with an application that always has more to say it never is, and the
         // peer would take us for dead.
         if let Some(pongs) = &mut self.pongs {
@@ -356,6 +370,7 @@ impl Outbox {
                 self.pong(&payload);
             }
         }
+        room
     }
 
     /// Takes everything that waits, as one run of bytes: for tests and for carriers that want it so.

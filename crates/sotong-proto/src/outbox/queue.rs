@@ -7,6 +7,8 @@ use bytes::{Buf, Bytes};
 
 /// How long a run may get before a new one is begun, so that a long queue gives memory back as it drains.
 const RUN_BYTES_MAX: usize = 64 * 1024;
+/// A run with less room than this keeps it as long as it has something to say.
+const SHRUNK_BYTES_MIN: usize = 4 * 1024;
 
 /// The queue. Empty, it owns no memory.
 #[derive(Default)]
@@ -121,13 +123,34 @@ impl Queue {
         used
     }
 
-    pub(super) fn advance(&mut self, mut count: usize) {
+    /// Gives it room for what is written next, if it has none.
+    #[inline]
+    pub(super) fn lend(&mut self, room: Vec<u8>) {
+        if self.length == 0 {
+            self.front = room;
+        }
+    }
+
+    /// Forgets the first `count` bytes. With the last of them the room of the first run is given back, empty.
+    pub(super) fn advance(&mut self, count: usize) -> Vec<u8> {
         debug_assert!(count <= self.length, "advanced by {count} of {} bytes", self.length);
         self.length = self.length.saturating_sub(count);
         if self.length == 0 {
-            *self = Queue::default();
-            return;
+            let mut room = std::mem::take(self).front;
+            room.clear();
+            return room;
         }
+        self.advance_partly(count);
+        // Who waits long holds little more than what waits, however much room there was.
+        let waiting = self.front.len() - self.sent;
+        if self.front.capacity() >= SHRUNK_BYTES_MIN.max(4 * waiting) {
+            self.front.drain(..std::mem::take(&mut self.sent));
+            self.front.shrink_to_fit();
+        }
+        Vec::new()
+    }
+
+    fn advance_partly(&mut self, mut count: usize) {
         let in_front = count.min(self.front.len() - self.sent);
         self.sent += in_front;
         count -= in_front;
@@ -181,6 +204,43 @@ mod tests {
             (0..90_000usize).prop_map(Step::Advance),
         ];
         proptest::collection::vec(step, 0..40)
+    }
+
+    #[test]
+    fn lent_room_comes_back_empty_and_is_not_kept_by_who_waits() {
+        let mut queue = Queue::default();
+        queue.lend(Vec::with_capacity(60_000));
+        queue.write(|run| run.extend_from_slice(b"hello"));
+        queue.lend(Vec::with_capacity(70_000));
+        let room = queue.advance(5);
+        assert!(room.is_empty() && room.capacity() == 60_000, "what it had first, {}", room.capacity());
+        assert!(queue.owns_nothing());
+        queue.lend(room);
+        queue.write(|run| run.extend_from_slice(&[1; 3000]));
+        assert_eq!(queue.advance(1000).capacity(), 0);
+        assert!(queue.front.capacity() < 4096, "{}", queue.front.capacity());
+        assert_eq!(content(&queue), [1; 2000]);
+        // What is small keeps what it has.
+        let capacity = queue.front.capacity();
+        queue.advance(1990);
+        assert_eq!(queue.front.capacity(), capacity);
+        assert_eq!(content(&queue), [1; 10]);
+    }
+
+    /// However it drains, the work is linear: what is moved by shrinking is at most as much as was written.
+    #[test]
+    fn shrinking_moves_each_byte_about_once() {
+        let mut queue = Queue::default();
+        queue.write(|run| run.resize(60_000, 7));
+        let (mut moved, mut capacity) = (0, queue.front.capacity());
+        for _ in 0..59_999 {
+            queue.advance(1);
+            if queue.front.capacity() != capacity {
+                capacity = queue.front.capacity();
+                moved += queue.front.len();
+            }
+        }
+        assert!(moved <= 60_000, "{moved} bytes");
     }
 
     fn content(queue: &Queue) -> Vec<u8> {

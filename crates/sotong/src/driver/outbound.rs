@@ -1,6 +1,7 @@
 //! The sending half of a connection, as it stands under the lock of [`Shared`](super::shared::Shared), and who waits
 //! for it.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,6 +22,32 @@ use crate::transport::Transport;
 
 /// The most [`Sender::ping`](crate::Sender::ping)s of one connection that may wait for their Pong.
 pub(crate) const PINGS_MAX: usize = 64;
+
+/// A buffer with more room than this is not kept.
+const SPARE_BYTES_MAX: usize = 128 * 1024;
+
+#[cfg(not(sotong_shuttle))]
+thread_local! {
+    /// What the last outbox on this thread that became empty had its bytes in. The next one that is not empty begins with
+    /// it: otherwise each batch of answers would grow a buffer from nothing, which copies it once more.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+#[cfg(sotong_shuttle)]
+shuttle::thread_local! {
+    static SPARE: Cell<Vec<u8>> = Cell::new(Vec::new());
+}
+
+/// The spare buffer of this thread. At a thread's end it may be gone before the last sender is.
+fn take_spare() -> Vec<u8> {
+    SPARE.try_with(Cell::take).unwrap_or_default()
+}
+
+fn put_spare(room: Vec<u8>) {
+    if (1..=SPARE_BYTES_MAX).contains(&room.capacity()) {
+        let _ = SPARE.try_with(|spare| spare.set(room));
+    }
+}
 
 /// How many runs of bytes one write takes at most.
 const SLICES_PER_WRITE: usize = 32;
@@ -99,6 +126,9 @@ impl Outbound {
     pub(crate) fn push(&mut self, message: &Carried<'_>) -> Result<(), Refused> {
         if self.over.is_some() {
             return Err(Refused::Closed);
+        }
+        if self.outbox.is_empty() {
+            self.outbox.lend(take_spare());
         }
         match message {
             Carried::Owned(message) => self.outbox.send_owned(message),
@@ -194,7 +224,7 @@ impl Outbound {
         let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
         let used = self.outbox.io_slices(&mut slices);
         let count = ready!(write(&slices[..used]))?;
-        self.outbox.advance(count);
+        put_spare(self.outbox.advance_and_give_back(count));
         Poll::Ready(Ok(count))
     }
 
