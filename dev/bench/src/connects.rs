@@ -7,6 +7,7 @@ use crate::arguments::ConnectsSettings;
 use crate::connection::Connection;
 use crate::cores::{self, Pinning};
 use crate::dialer::Dialer;
+use crate::echo_reader::Wire;
 use crate::failure::{Failure, Result};
 use crate::flight::Flight;
 use crate::frame::Kind;
@@ -21,6 +22,10 @@ use crate::spread::Spread;
 /// How many connections are opened before they are closed: so many that the two readings of the server's CPU time beside
 /// them do not count, and far fewer than any server lets in.
 const BATCH: u64 = 64;
+
+/// What a floor, which knows no handshake, is given to echo instead: as many bytes as a request's head has (158 of them),
+/// and an answer's (129).
+const HEAD_BYTES: usize = 136;
 
 /// Microseconds of server CPU per connection.
 #[derive(Clone, Copy)]
@@ -80,14 +85,20 @@ fn measure(settings: &ConnectsSettings, recipe: &Recipe) -> Result<Cost> {
         cores::pin(load)?;
     }
     let target = server.target();
-    let (mut dialer, flight) = (Dialer::new(target.address), Flight::new(Kind::Binary, 1, 0));
+    let (mut dialer, flight) = (Dialer::new(target.address), Flight::new(Kind::Binary, 1, HEAD_BYTES));
     let mut scratch = vec![0; 4096];
     let mut connect_for = |window: Duration| -> Result<Cost> {
         let (begin, mut connections) = (Instant::now(), 0);
         let (mut opening, mut closing) = (Duration::ZERO, Duration::ZERO);
         while begin.elapsed() < window || connections == 0 {
             let before = process::cpu_use(server.pid())?.busy;
-            let open = (0..BATCH).map(|_| Connection::open(&mut dialer, &target, recipe.wire, &flight));
+            let open = (0..BATCH).map(|_| {
+                let mut connection = Connection::open(&mut dialer, &target, recipe.wire, &flight)?;
+                if recipe.wire == Wire::Raw {
+                    connection.round_trip(&mut scratch, &flight)?;
+                }
+                Ok(connection)
+            });
             let open: Vec<Connection> = open.collect::<Result<_>>()?;
             let between = process::cpu_use(server.pid())?.busy;
             open.into_iter().try_for_each(|connection| connection.close(&mut scratch))?;
