@@ -114,8 +114,23 @@ fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 /// One address that is being tried.
 struct Attempt {
     address: SocketAddr,
-    connect: Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>,
-    pass: Option<Pass>,
+    step: Step,
+}
+
+/// How far an attempt has come.
+enum Step {
+    /// It waits until others have connected to its address.
+    Queued(Pin<Box<dyn Future<Output = Pass> + Send>>),
+    Connecting {
+        connect: Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>,
+        pass: Option<Pass>,
+    },
+}
+
+impl Step {
+    fn connect(address: SocketAddr, pass: Option<Pass>) -> Step {
+        Step::Connecting { connect: Box::pin(connect(address)), pass }
+    }
 }
 
 /// All that are being tried, and what has failed.
@@ -130,16 +145,42 @@ enum Looked {
     Won(Dialled),
     /// An attempt has failed: the next one may begin at once.
     Lost,
+    /// An attempt has its pass, and connects now.
+    Connecting,
 }
 
 impl Race {
+    fn begin(&mut self, address: SocketAddr, simultaneous: Simultaneous) {
+        let step = match simultaneous {
+            Simultaneous::Allow => Step::connect(address, None),
+            Simultaneous::Wait => Step::Queued(Box::pin(gate::pass(address.ip()))),
+        };
+        self.running.push(Attempt { address, step });
+    }
+
+    fn is_connecting(&self) -> bool {
+        self.running.iter().any(|attempt| matches!(attempt.step, Step::Connecting { .. }))
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Looked> {
         for index in 0..self.running.len() {
-            let Poll::Ready(result) = self.running[index].connect.as_mut().poll(context) else { continue };
-            // Whether it is lost or won, others may connect to this address as soon as its pass is given back.
-            let Attempt { address, pass, connect: _ } = self.running.remove(index);
+            let Attempt { address, step } = &mut self.running[index];
+            let address = *address;
+            let (result, pass) = match step {
+                Step::Queued(pass) => {
+                    let Poll::Ready(pass) = pass.as_mut().poll(context) else { continue };
+                    *step = Step::connect(address, Some(pass));
+                    return Poll::Ready(Looked::Connecting);
+                }
+                Step::Connecting { connect, pass } => {
+                    let Poll::Ready(result) = connect.as_mut().poll(context) else { continue };
+                    (result, pass.take())
+                }
+            };
+            self.running.remove(index);
             return Poll::Ready(match result {
                 Ok(stream) => Looked::Won(Dialled { stream, address, pass }),
+                // Others may connect to this address now: its pass is given back here.
                 Err(error) => {
                     self.failed.push((address, error));
                     Looked::Lost
@@ -148,9 +189,31 @@ impl Race {
         }
         Poll::Pending
     }
+
+    /// Adds to a deadline's error each address that was tried: those that failed, those that did not answer, and those
+    /// whose turn did not come.
+    fn tell(&mut self, mut error: ConnectError) -> ConnectError {
+        if let ConnectError::Timeout { attempts, .. } = &mut error {
+            attempts.append(&mut self.failed);
+            attempts.extend(self.running.drain(..).map(|Attempt { address, step }| {
+                let why = match step {
+                    Step::Queued(_) => io::Error::new(
+                        io::ErrorKind::ResourceBusy,
+                        "others that connect to this address were not through",
+                    ),
+                    Step::Connecting { .. } => io::ErrorKind::TimedOut.into(),
+                };
+                (address, why)
+            }));
+        }
+        error
+    }
 }
 
 /// Tries the addresses in order, the next one as soon as one has failed or has had its head start.
+///
+/// Waiting for a pass is a part of the attempt: an address whose turn does not come holds up the others no longer than
+/// one that does not answer. So a race may stand in several queues; the places are given up when it is over.
 async fn race(
     host: &str,
     addresses: Vec<SocketAddr>,
@@ -161,73 +224,33 @@ async fn race(
     let mut race = Race::default();
     let mut tcp = None;
     loop {
-        // The next address. Waiting for its pass holds nobody up: who is in the race goes on meanwhile, and whoever
-        // has that pass is in a race of its own.
-        if let Some(address) = addresses.next() {
-            let pass = match simultaneous {
-                Simultaneous::Allow => None,
-                Simultaneous::Wait => {
-                    let due = tcp.unwrap_or_else(|| deadlines.step(ConnectStep::Gate));
-                    let waited = due.bound(host, race.until_pass(address.ip())).await;
-                    match waited.map_err(|error| race.tell(error))? {
-                        Ended::Pass(pass) => Some(pass),
-                        Ended::Won(dialled) => return Ok(dialled),
-                    }
-                }
-            };
-            race.running.push(Attempt { address, connect: Box::pin(connect(address)), pass });
-        } else if race.running.is_empty() {
-            return Err(ConnectError::Tcp { host: host.to_owned(), attempts: race.failed });
+        match addresses.next() {
+            Some(address) => race.begin(address, simultaneous),
+            None if race.running.is_empty() => {
+                return Err(ConnectError::Tcp { host: host.to_owned(), attempts: race.failed });
+            }
+            None => {}
         }
-        // The clock of TCP starts when there is something to wait for, and is not set back.
-        let due = *tcp.get_or_insert_with(|| deadlines.step(ConnectStep::Tcp));
         let is_last = addresses.len() == 0;
-        let looked = async {
-            let mut head_start = pin!(sleep(HEAD_START));
-            poll_fn(|context| match race.poll(context) {
+        let mut head_start = pin!(sleep(HEAD_START));
+        loop {
+            // The clock of TCP starts with the first attempt that connects, and is not set back.
+            if tcp.is_none() && race.is_connecting() {
+                tcp = Some(deadlines.step(ConnectStep::Tcp));
+            }
+            let due = tcp.unwrap_or_else(|| deadlines.step(ConnectStep::Gate));
+            let looked = poll_fn(|context| match race.poll(context) {
                 Poll::Ready(looked) => Poll::Ready(Some(looked)),
                 Poll::Pending if is_last => Poll::Pending,
                 Poll::Pending => head_start.as_mut().poll(context).map(|()| None),
-            })
-            .await
-        };
-        let looked = due.bound(host, looked).await;
-        if let Some(Looked::Won(dialled)) = looked.map_err(|error| race.tell(error))? {
-            return Ok(dialled);
-        }
-    }
-}
-
-/// How waiting for a pass has ended.
-enum Ended {
-    Pass(Pass),
-    /// An attempt that was running has won.
-    Won(Dialled),
-}
-
-impl Race {
-    /// Adds to a deadline's error each address that was tried: those that failed, and those that did not answer.
-    fn tell(&mut self, mut error: ConnectError) -> ConnectError {
-        if let ConnectError::Timeout { attempts, .. } = &mut error {
-            attempts.append(&mut self.failed);
-            let silent = self.running.drain(..).map(|attempt| attempt.address);
-            attempts.extend(silent.map(|address| (address, io::ErrorKind::TimedOut.into())));
-        }
-        error
-    }
-
-    /// Waits for the pass of the next address while the attempts that are running go on.
-    async fn until_pass(&mut self, address: IpAddr) -> Ended {
-        let mut pass = pin!(gate::pass(address));
-        poll_fn(|context| {
-            while let Poll::Ready(looked) = self.poll(context) {
-                if let Looked::Won(dialled) = looked {
-                    return Poll::Ready(Ended::Won(dialled));
-                }
+            });
+            let looked = due.bound(host, looked).await;
+            match looked.map_err(|error| race.tell(error))? {
+                Some(Looked::Won(dialled)) => return Ok(dialled),
+                Some(Looked::Connecting) => {}
+                Some(Looked::Lost) | None => break,
             }
-            pass.as_mut().poll(context).map(Ended::Pass)
-        })
-        .await
+        }
     }
 }
 
@@ -384,21 +407,80 @@ mod tests {
         assert!(shown.contains(&six.to_string()) && shown.contains(&four.to_string()), "{shown}");
     }
 
+    async fn held(address: &str) -> Pass {
+        timeout(LONG, gate::pass(address.parse().expect("an address"))).await.expect("it is free")
+    }
+
     #[tokio::test]
-    async fn an_attempt_goes_on_while_the_pass_of_the_next_is_waited_for() {
-        let held = gate::pass("127.0.0.62".parse().expect("an address")).await;
-        let mute = Mute::at("127.0.0.61:0");
+    async fn an_address_whose_pass_is_taken_costs_a_head_start() {
+        let held = held("127.0.0.62").await;
         let (_listener, taken) = listener("127.0.0.62:0").await;
         let (_other, last) = listener("127.0.0.63:0").await;
-        let deadlines = Deadlines::begin(ConnectTimeouts::default());
-        let mut racing =
-            pin!(race("host:1", vec![mute.address, taken, last], &deadlines, Simultaneous::Wait));
-        // After the head start it waits for a pass that is taken. The first attempt wins meanwhile: there is room now.
-        assert!(timeout(HEAD_START * 2, racing.as_mut()).await.is_err());
-        mute._sockets[0].accept().expect("one is in the queue");
-        let dialled = timeout(LONG, racing).await.expect("it ends in time").expect("one answers");
-        assert_eq!(dialled.address, mute.address);
+        let begun = Instant::now();
+        let dialled = race_of(vec![taken, last], ConnectTimeouts::default()).await.expect("one answers");
+        assert_eq!(dialled.address, last);
+        assert!(begun.elapsed() >= HEAD_START, "{:?}", begun.elapsed());
+        // It is out of the queue: whoever comes next has the pass as soon as it is given back.
         drop(held);
+        timeout(LONG, gate::pass(taken.ip())).await.expect("it is free");
+    }
+
+    #[tokio::test]
+    async fn an_attempt_connects_when_its_turn_comes_although_later_ones_have_begun() {
+        let held = held("127.0.0.68").await;
+        let (_listener, taken) = listener("127.0.0.68:0").await;
+        let mute = Mute::at("127.0.0.61:0");
+        let deadlines = Deadlines::begin(ConnectTimeouts::default());
+        let mut racing = pin!(race("host:1", vec![taken, mute.address], &deadlines, Simultaneous::Wait));
+        assert!(timeout(HEAD_START * 2, racing.as_mut()).await.is_err());
+        drop(held);
+        let dialled = timeout(LONG, racing).await.expect("it ends in time").expect("one answers");
+        assert_eq!(dialled.address, taken);
+        // The one that lost has given its pass back.
+        timeout(LONG, gate::pass(mute.address.ip())).await.expect("it is free");
+        // The one that won has not: its handshake goes on.
+        assert!(timeout(Duration::ZERO, gate::pass(taken.ip())).await.is_err());
+        drop(dialled);
+        timeout(LONG, gate::pass(taken.ip())).await.expect("it is free");
+    }
+
+    #[tokio::test]
+    async fn a_race_that_is_dropped_is_out_of_all_queues() {
+        let held = [held("127.0.0.69").await, held("127.0.0.70").await];
+        let addresses = ["127.0.0.69:1", "127.0.0.70:1"].map(|address| address.parse().expect("an address"));
+        let deadlines = Deadlines::begin(ConnectTimeouts::default());
+        {
+            let mut racing = pin!(race("host:1", addresses.to_vec(), &deadlines, Simultaneous::Wait));
+            assert!(timeout(HEAD_START * 2, racing.as_mut()).await.is_err());
+        }
+        drop(held);
+        for address in addresses {
+            timeout(LONG, gate::pass(address.ip())).await.expect("nobody is before it");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_deadline_tells_whose_turn_did_not_come() {
+        let _held = held("127.0.0.71").await;
+        let taken: SocketAddr = "127.0.0.71:1".parse().expect("an address");
+        let mute = Mute::at("127.0.0.72:0");
+        let kinds = |error: &ConnectError, expected: ConnectStep| {
+            let ConnectError::Timeout { step, attempts, .. } = error else { panic!("{error:?}") };
+            assert_eq!(*step, expected);
+            attempts.iter().map(|(address, error)| (*address, error.kind())).collect::<Vec<_>>()
+        };
+        // Nothing connects: it is the wait that has taken so long.
+        let total = ConnectTimeouts::default().with_total(HEAD_START / 2);
+        let error = race_of(vec![taken], total).await.err().expect("nobody answers");
+        assert_eq!(kinds(&error, ConnectStep::Gate), [(taken, io::ErrorKind::ResourceBusy)]);
+        assert!(error.to_string().contains(&taken.to_string()), "{error}");
+        // The clock of TCP starts with the one that connects.
+        let timeouts = ConnectTimeouts::default().with_tcp(HEAD_START * 2);
+        let begun = Instant::now();
+        let error = race_of(vec![taken, mute.address], timeouts).await.err().expect("nobody answers");
+        let expected = [(taken, io::ErrorKind::ResourceBusy), (mute.address, io::ErrorKind::TimedOut)];
+        assert_eq!(kinds(&error, ConnectStep::Tcp), expected);
+        assert!(begun.elapsed() >= HEAD_START * 3, "{:?}", begun.elapsed());
     }
 
     #[tokio::test]

@@ -93,8 +93,9 @@ pub enum ConnectError {
         step: ConnectStep,
         /// The deadline, of the step or of the whole.
         deadline: ConnectDeadline,
-        /// Each address that was tried until then, and why it failed: `TimedOut` for those that had not answered. Empty
-        /// unless TCP was the step.
+        /// Each address that was tried until then, and why it failed: `TimedOut` for those that had not answered,
+        /// `ResourceBusy` for those that other connects of this process stood before. Empty unless the step was TCP or
+        /// the gate.
         attempts: Vec<(SocketAddr, io::Error)>,
     },
     /// The server answered in HTTP that there is no WebSocket for us: its status, its headers and the first bytes of

@@ -104,8 +104,9 @@ pub fn connect(url: &str) -> impl Future<Output = Result<WebSocket, ConnectError
 ///    IPv6 and IPv4 by turns (RFC 8305). TCP does not wait to gather bytes (`TCP_NODELAY`).
 /// 4. Connects to one IP address wait for each other, in the whole process, until the handshake of the one before is
 ///    through (RFC 6455, section 4.1, 2). [`with_simultaneous_connects`](Self::with_simultaneous_connects) turns that
-///    off. One that has begun and is not polled any more keeps the others waiting. Through a proxy each host name counts
-///    as an address of its own, and 64 of them are connected to at once.
+///    off. One that has begun and is not polled any more keeps the others waiting. Where a name has more addresses, the
+///    wait for one of them counts as a part of trying it: the next one's turn comes after 250 ms. Through a proxy each
+///    host name counts as an address of its own, and 64 of them are connected to at once.
 /// 5. `wss:` speaks TLS: see [`ClientTls`](crate::tls::ClientTls). It needs the feature `tls`, which is on by default.
 /// 6. The handshake. Redirects are not followed unless [`with_redirects_max`](Self::with_redirects_max) says so: the
 ///    error tells where to.
