@@ -136,16 +136,16 @@ fn sending_alone_listening_alone_and_connecting_alone() {
 fn what_a_server_sends_unasked_is_counted() {
     let url = server(|conversation, _, _, payload| {
         assert_eq!(payload, b"begin");
-        for _ in 0..30 {
+        // Until the Close, so that some come inside the window, whenever that is; at a pace that a log can take.
+        while !conversation.has_more() {
             conversation.send(TEXT, b"12345");
-            // So that some come inside the window.
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
     });
     let report = json(&mut bench(&url, &["--receive", "--message", "begin"]));
     adds_up(&report);
     let done = number(&report["window"]["done"]);
-    assert!(done > 0 && done <= 90, "{report:#}");
+    assert!(done > 0, "{report:#}");
     assert_eq!(number(&report["window"]["bytes_received"]), done * 5);
     assert_eq!(report["messages"]["sent"], 3);
 }

@@ -110,7 +110,10 @@ fn a_port_without_the_right_to_it_is_named() {
         let folder = std::env::temp_dir().join(format!("sotong-cli-{}", std::process::id()));
         std::fs::create_dir(&folder).unwrap();
         let copy = folder.join("sotong");
-        std::fs::copy(env!("CARGO_BIN_EXE_sotong"), &copy).unwrap();
+        // By a program of its own: a copy that this process writes may be open for writing in a child that another test
+        // starts at the same moment, and what is open for writing is not run ("text file busy").
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_sotong")).arg(&copy).status().unwrap();
+        assert!(copied.success(), "{copied}");
         let output = Command::new(&copy).args(arguments).uid(65534).gid(65534).current_dir("/").output();
         std::fs::remove_dir_all(&folder).unwrap();
         output.unwrap()

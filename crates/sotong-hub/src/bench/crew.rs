@@ -374,6 +374,10 @@ impl Crew {
     }
 
     fn roll(&mut self, now: u64) {
+        if self.stage == Stage::Closing {
+            // What a server still sends counts for nothing, and the seconds were told.
+            return;
+        }
         // Nobody listens when the run is given up.
         self.tally.roll(self.window, now, |row| drop(self.notes.send(Note::Row(row))));
     }

@@ -129,6 +129,15 @@ impl Conversation {
         (first & 0x0f, payload)
     }
 
+    /// Whether something has come that was not taken yet.
+    pub(crate) fn has_more(&self) -> bool {
+        let stream = self.0.get_ref();
+        stream.set_nonblocking(true).unwrap();
+        let has_come = stream.peek(&mut [0]).is_ok();
+        stream.set_nonblocking(false).unwrap();
+        has_come || !self.0.buffer().is_empty()
+    }
+
     /// The code of the Close that must come next.
     pub(crate) fn expect_close(&mut self) -> u16 {
         let (opcode, payload) = self.frame();
