@@ -7,9 +7,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sotong::reconnect::{Backoff, End, Ending, Overflow, QueueLimits, Reconnect, State, Unconfirmed};
+use sotong::reconnect::{
+    Backoff, End, Ending, Overflow, QueueLimits, Reconnect, ReconnectingSocket, State, Unconfirmed,
+};
 use sotong::{Carrier, CloseCode, Error, Handle, Server, TrySendError, WebSocket};
 use support::soon;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// A server without an address, and the way to it.
@@ -203,4 +206,125 @@ async fn the_open_connection_can_be_seen_and_none_in_between() {
     }
     assert!(numbers.len() == 2 && numbers[0] != numbers[1], "{numbers:?}");
     assert!(socket.sender().connection().is_none(), "it is over");
+}
+
+/// The same, for who waits for a state.
+fn told(settings: Reconnect) -> (Reconnect, watch::Receiver<Option<State>>) {
+    let (states, told) = watch::channel(None);
+    (settings.with_on_state(move |state| drop(states.send_replace(Some(state.clone())))), told)
+}
+
+async fn until(told: &mut watch::Receiver<Option<State>>, is_there: impl Fn(&State) -> bool) {
+    told.wait_for(|state| state.as_ref().is_some_and(&is_there)).await.expect("the client tells");
+}
+
+fn is_open(number: u64) -> impl Fn(&State) -> bool {
+    move |state| matches!(state, State::Open { connection } if *connection == number)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_is_noticed_though_nobody_takes_what_it_brought() {
+    let handle = serve(async |mut socket: WebSocket, number| {
+        if number == 3 {
+            socket.send("the last").await?;
+            return socket.recv().await.map(drop);
+        }
+        for index in 0..40 {
+            socket.send(format!("{number}: {index}")).await?;
+        }
+        socket.close(CloseCode::SERVICE_RESTART, "").await;
+        Ok(())
+    });
+    let (settings, mut states) = told(through(handle));
+    let mut socket = settings.connect();
+    soon(until(&mut states, is_open(3))).await;
+    for number in 1..=2 {
+        for index in 0..40 {
+            let message = soon(socket.recv()).await.expect("it is open").expect("it is open");
+            assert_eq!(message.as_text(), Some(&*format!("{number}: {index}")));
+        }
+    }
+    let message = soon(socket.recv()).await.expect("it is open").expect("it is open");
+    assert_eq!(message.as_text(), Some("the last"));
+    assert_eq!(socket.counters().received, 81);
+}
+
+/// As many messages as wait for `recv` besides those that are kept.
+const INBOX_MESSAGES: usize = 16;
+
+#[tokio::test(start_paused = true)]
+async fn no_try_is_made_while_more_is_kept_than_allowed() {
+    const KEPT: usize = 3;
+    let text = "x".repeat(100);
+    let kept_bytes = KEPT * (text.len() + size_of::<sotong::Message>() + 32);
+    for (kept_bytes_max, goes_on) in [(kept_bytes, true), (kept_bytes - 1, false)] {
+        let text = text.clone();
+        let handle = serve(move |mut socket: WebSocket, number| {
+            let text = text.clone();
+            async move {
+                if number > 1 {
+                    return socket.recv().await.map(drop);
+                }
+                for _ in 0..INBOX_MESSAGES + KEPT {
+                    socket.send(&*text).await?;
+                }
+                socket.close(CloseCode::SERVICE_RESTART, "").await;
+                Ok(())
+            }
+        });
+        let (settings, mut states) = told(through(handle).with_kept_bytes_max(kept_bytes_max));
+        let mut socket = settings.connect();
+        if !goes_on {
+            // Far longer than any backoff.
+            let opened = tokio::time::timeout(Duration::from_secs(60), until(&mut states, is_open(2)));
+            assert!(opened.await.is_err(), "it waits");
+            assert!(matches!(socket.state(), State::Waiting { .. }), "{:?}", socket.state());
+            assert!(soon(socket.recv()).await.expect("it goes on").is_some());
+        }
+        soon(until(&mut states, is_open(2))).await;
+        let left = INBOX_MESSAGES + KEPT - usize::from(!goes_on);
+        for _ in 0..left {
+            assert!(soon(socket.recv()).await.expect("it goes on").is_some());
+        }
+    }
+}
+
+/// A server that has much to say when it is asked, and the client that has asked.
+async fn asked_much() -> (ReconnectingSocket, watch::Receiver<Option<State>>) {
+    let handle = serve(async |mut socket: WebSocket, _| {
+        if socket.recv().await?.is_some() {
+            for index in 0..40 {
+                socket.send(index.to_string()).await?;
+            }
+        }
+        socket.recv().await.map(drop)
+    });
+    let (settings, mut states) = told(through(handle));
+    let socket = settings.connect();
+    soon(until(&mut states, is_open(1))).await;
+    socket.send("go on").await.expect("there is room");
+    (socket, states)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_until_the_end_can_be_taken_after_a_sender_has_closed() {
+    let (mut socket, mut states) = asked_much().await;
+    let sender = socket.sender();
+    sender.close(CloseCode::NORMAL, "");
+    soon(until(&mut states, |state| matches!(state, State::Ended(End::Closed(Some(_)))))).await;
+    for index in 0..40 {
+        let message = soon(socket.recv()).await.expect("a regular end").expect("it has come");
+        assert_eq!(message.as_text(), Some(&*index.to_string()));
+    }
+    assert_eq!(soon(socket.recv()).await.expect("a regular end"), None);
+    let counters = sender.counters();
+    assert_eq!((counters.received, counters.discarded, counters.confirmed), (40, 0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_after_the_socket_was_closed_is_discarded_and_counted() {
+    let (socket, _) = asked_much().await;
+    let (end, counters) = soon(socket.close(CloseCode::NORMAL, "")).await;
+    assert!(matches!(end, End::Closed(Some(_))), "{end}");
+    assert_eq!((counters.received, counters.discarded, counters.confirmed), (0, 40, 1));
 }

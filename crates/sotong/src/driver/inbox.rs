@@ -17,7 +17,7 @@ use crate::sender::Sender;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a message costs besides its payload: its place in the queue, and what an allocator adds to the smallest block.
-const MESSAGE_BYTES: usize = size_of::<Message>() + 32;
+pub(crate) const MESSAGE_BYTES: usize = size_of::<Message>() + 32;
 /// A spare queue with room for more messages than this is not kept.
 const SPARE_ROOM: usize = 4096;
 

@@ -6,6 +6,7 @@
 //!      ▼                          │
 //!   queue.rs ──────────────▶ task.rs ──▶ Client::connect, WebSocket
 //!   waiting, sent, counted        │
+//!                                 ├── arrivals.rs   what came and was not taken yet
 //!                                 ├── settings.rs   what it was told, and the hooks
 //!                                 ├── ending.rs     why a try or a connection is over: again, or stop?
 //!                                 └── backoff.rs    when, and how often
@@ -34,8 +35,13 @@
 //! What is sent and unconfirmed counts against [`QueueLimits`]: they bound what may be lost at once, and over a network that
 //! breaks often a small queue is what makes progress.
 //!
+//! What comes is returned by `recv` in order, whatever becomes of the connection that brought it: if that is over, it is kept
+//! and goes first, up to a [limit](Reconnect::with_kept_bytes_max). Only a client that is itself closed or dropped
+//! discards, and counts, what nobody has taken.
+//!
 //! A Ping is on its way whenever something is sent and not confirmed, one at a time: 14 bytes for each round trip.
 
+mod arrivals;
 mod backoff;
 mod ending;
 mod queue;

@@ -81,7 +81,8 @@ pub struct Counters {
     pub unsent: u64,
     /// Messages that came and were put where `recv` takes them.
     pub received: u64,
-    /// Messages that came when nobody wanted them any more: after `close`.
+    /// Messages that came, or were kept, when nobody could take them any more: after
+    /// [`ReconnectingSocket::close`](super::ReconnectingSocket::close), or when that socket was dropped.
     pub discarded: u64,
     /// Connections that were opened.
     pub connections: u64,

@@ -91,7 +91,7 @@ pub enum State {
     Waiting {
         /// The number of that try.
         number: u32,
-        /// How long.
+        /// How long; longer while too much is [kept](Reconnect::with_kept_bytes_max) that nobody takes.
         delay: Duration,
         /// Why the last one is over.
         because: Ending,
@@ -144,6 +144,7 @@ pub struct Reconnect {
     pub(super) limits: QueueLimits,
     pub(super) overflow: Overflow,
     pub(super) unconfirmed: Unconfirmed,
+    pub(super) kept_bytes_max: usize,
     pub(super) close_timeout: Duration,
     pub(super) refresh_timeout: Duration,
     pub(super) refresh: Option<Arc<dyn Fn(Try) -> Refreshed + Send + Sync>>,
@@ -161,6 +162,7 @@ impl Reconnect {
             limits: QueueLimits::default(),
             overflow: Overflow::default(),
             unconfirmed: Unconfirmed::default(),
+            kept_bytes_max: 1 << 20,
             close_timeout: Duration::from_secs(10),
             refresh_timeout: Duration::from_secs(30),
             refresh: None,
@@ -202,6 +204,19 @@ impl Reconnect {
     #[must_use]
     pub fn with_unconfirmed(mut self, unconfirmed: Unconfirmed) -> Self {
         self.unconfirmed = unconfirmed;
+        self
+    }
+
+    /// Sets how many bytes may be kept of what lost connections had brought and nobody has taken, for the next try to be
+    /// made. Default: 1 MiB. A message counts with its payload and the place that it takes, about 64 bytes.
+    ///
+    /// While more is kept the client is in [`State::Waiting`], until enough was taken. So what waits for `recv` is at most
+    /// this, 16 messages, and twice what one connection holds
+    /// ([`Config::inbox_bytes_max`](crate::Config::inbox_bytes_max)), however often connections are lost. Raise it for a
+    /// client that is to go on sending while nobody takes what comes.
+    #[must_use]
+    pub fn with_kept_bytes_max(mut self, kept_bytes_max: usize) -> Self {
+        self.kept_bytes_max = kept_bytes_max;
         self
     }
 
@@ -254,7 +269,8 @@ impl Reconnect {
 
     /// Sets who is told each change of state, in order, in the client's own task: it should be quick.
     ///
-    /// Messages that came before a connection was lost may still wait for `recv` when it is told.
+    /// It is told at once, whether anybody takes messages or not: those that came before a connection was lost may still
+    /// wait for `recv` then.
     #[must_use]
     pub fn with_on_state(mut self, on_state: impl Fn(&State) + Send + Sync + 'static) -> Self {
         self.on_state = Arc::new(on_state);

@@ -101,8 +101,11 @@ fn queued(message: impl Outgoing) -> Queued {
 
 /// A connection that is made again when it is lost. See [What is promised](super).
 ///
-/// Take what comes: what nobody takes holds up the connection, as on a [`WebSocket`](crate::WebSocket), and the next
-/// one is not made before the last message of this one was taken (16 wait here).
+/// Take what comes: what nobody takes holds up the connection, as on a [`WebSocket`](crate::WebSocket). Should it be lost
+/// then, that is noticed, unless so much waits that nothing was read any more
+/// ([`Config::inbox_bytes_max`](crate::Config::inbox_bytes_max)): then when a write fails. What it had brought is
+/// kept and goes first, and the next connection is made meanwhile, as long as no more is kept than
+/// [`Reconnect::with_kept_bytes_max`] allows.
 ///
 /// Dropping it closes with 1000, as [`close`](Self::close) does, in the background.
 #[derive(Debug)]
@@ -176,7 +179,10 @@ impl ReconnectingSocket {
     /// Closes: takes no more messages, gives those that were accepted the time of
     /// [`Reconnect::with_close_timeout`] to be confirmed, and closes the connection. While there is none, it ends at
     /// once, and so it does when that one is lost meanwhile. What was not confirmed is counted, see the counters that it
-    /// returns; where that matters, wait for [`ReconnectingSender::settled`] first. Messages that were not taken are dropped.
+    /// returns; where that matters, wait for [`ReconnectingSender::settled`] first.
+    ///
+    /// Messages that were not taken, and those that still come, are dropped. [`ReconnectingSender::close`] leaves them to
+    /// be taken.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, it closes all the same.
@@ -254,6 +260,10 @@ impl ReconnectingSender {
     }
 
     /// Closes, as [`ReconnectingSocket::close`] does, and does not wait. The first call counts.
+    ///
+    /// What has come and what still comes is for [`recv`](ReconnectingSocket::recv), all of it, until that returns the
+    /// end. While nobody takes it, it holds up the connection as before: when no more is read, confirmations are not seen
+    /// either, and the closing waits for them as long as [`Reconnect::with_close_timeout`] says.
     pub fn close(&self, code: CloseCode, reason: &str) {
         self.shared.leave(code, reason);
     }

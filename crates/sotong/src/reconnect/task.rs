@@ -5,34 +5,30 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sotong_proto::{CloseCode, Closed, Message};
-use tokio::sync::mpsc;
+use sotong_proto::{CloseCode, Closed};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::arrivals::Arrivals;
 use super::backoff::Outage;
 use super::ending::{Decision, End, Ending};
 use super::settings::{HookError, Reconnect, State, Target, Try};
 use super::socket::{ReconnectingSocket, Shared};
 use crate::driver::random;
-use crate::error::{Error, SendError, TrySendError};
+use crate::error::{SendError, TrySendError};
 use crate::outgoing::Uncompressed;
 use crate::sender::Sender;
 use crate::socket::WebSocket;
 
-/// How many messages wait for `recv`, besides those that wait in the connection.
-const INBOX_MESSAGES_MAX: usize = 16;
-
 pub(super) fn start(settings: Reconnect) -> ReconnectingSocket {
     let shared = Arc::new(Shared::new(&settings));
-    let (inbox, received) = mpsc::channel(INBOX_MESSAGES_MAX);
-    let task = Task { settings, shared: shared.clone(), inbox, started: Instant::now() };
-    ReconnectingSocket::new(shared, received, tokio::spawn(task.run()))
+    let (arrivals, received) = Arrivals::new(shared.clone());
+    let task = Task { settings, shared: shared.clone(), started: Instant::now() };
+    ReconnectingSocket::new(shared, received, tokio::spawn(task.run(arrivals)))
 }
 
 struct Task {
     settings: Reconnect,
     shared: Arc<Shared>,
-    inbox: mpsc::Sender<Message>,
     started: Instant,
 }
 
@@ -44,13 +40,15 @@ enum Over {
 }
 
 impl Task {
-    async fn run(self) {
-        let end = self.stay().await;
+    async fn run(self, mut arrivals: Arrivals) {
+        let end = self.stay(&mut arrivals).await;
         self.finish(end);
+        // Until all is taken, or nobody takes any more.
+        arrivals.hand_on().await;
     }
 
     /// Until it is over.
-    async fn stay(&self) -> End {
+    async fn stay(&self, arrivals: &mut Arrivals) -> End {
         let mut outage = Outage::new(self.settings.backoff.clone());
         let mut number = 0;
         let mut last = None;
@@ -59,13 +57,13 @@ impl Task {
             let tried = tokio::select! {
                 biased;
                 () = self.leaving() => return End::Closed(None),
-                tried = self.attempt(number, last) => tried,
+                tried = arrivals.hand_on_beside(self.attempt(number, last)) => tried,
             };
             let (ending, lived) = match tried {
                 Err(ending) => (ending, None),
                 Ok(socket) => {
                     let opened = Instant::now();
-                    match self.converse(socket).await {
+                    match self.converse(socket, arrivals).await {
                         Over::Here(closed) => return End::Closed(Some(closed)),
                         Over::Lost(ending) => (ending, Some(opened.elapsed())),
                     }
@@ -85,7 +83,10 @@ impl Task {
             self.tell(State::Waiting { number: next, delay, because: ending.clone() });
             tokio::select! {
                 () = self.leaving() => return End::Closed(None),
-                () = sleep(delay) => {}
+                () = async {
+                    arrivals.hand_on_beside(sleep(delay)).await;
+                    arrivals.hand_on_above(self.settings.kept_bytes_max).await;
+                } => {}
             }
             (number, last) = (next, Some(ending));
         }
@@ -110,7 +111,7 @@ impl Task {
     }
 
     /// Carries both ways until the connection is over.
-    async fn converse(&self, mut socket: WebSocket) -> Over {
+    async fn converse(&self, mut socket: WebSocket, arrivals: &mut Arrivals) -> Over {
         let sender = socket.sender();
         let connection = {
             let mut inside = self.shared.lock();
@@ -124,10 +125,14 @@ impl Task {
             // The sending half first: an answer that came before the end still confirms.
             biased;
             closed = self.transmit(&sender) => Over::Here(closed),
-            error = self.receive(&mut socket) => {
-                Over::Lost(Ending::Lost { closed: sender.closed().await, error })
-            }
+            // Whether anybody takes what has come or not.
+            over = sender.over() => Over::Lost(Ending::Lost { closed: over.closed, error: over.error }),
+            never = async {
+                arrivals.receive(&mut socket).await;
+                pending().await
+            } => never,
         };
+        arrivals.keep(socket).await;
         {
             let mut inside = self.shared.lock();
             inside.connection = None;
@@ -135,33 +140,6 @@ impl Task {
         }
         self.shared.make_room();
         over
-    }
-
-    /// Takes what comes. Ready when the connection is over.
-    async fn receive(&self, socket: &mut WebSocket) -> Option<Error> {
-        loop {
-            let place = tokio::select! {
-                place = self.inbox.reserve() => place.ok(),
-                // Pongs have to be seen while we close, whoever takes messages or not.
-                () = self.leaving() => None,
-            };
-            let message = match socket.recv().await {
-                Ok(Some(message)) => message,
-                Ok(None) => return None,
-                Err(error) => return Some(error),
-            };
-            {
-                let mut inside = self.shared.lock();
-                let counters = inside.queue.counters_mut();
-                match place {
-                    Some(_) => counters.received += 1,
-                    None => counters.discarded += 1,
-                }
-            }
-            if let Some(place) = place {
-                place.send(message);
-            }
-        }
     }
 
     /// Hands over what waits, and sees that it is confirmed. Ready when this end has closed.
