@@ -25,6 +25,7 @@ pub(crate) enum Command {
     Load(LoadSettings),
     Run(RunSettings),
     Memory(MemorySettings),
+    Codec(CodecSettings),
     Connects(ConnectsSettings),
     FanOut(FanOutSettings),
     FanOutMemory(FanOutMemorySettings),
@@ -66,6 +67,13 @@ impl RunSettings {
     pub(crate) fn subject(&self) -> &'static str {
         if self.compress { "compression" } else { "cpu" }
     }
+}
+
+#[derive(Debug)]
+pub(crate) struct CodecSettings {
+    pub(crate) pinning: Pinning,
+    pub(crate) runs: usize,
+    pub(crate) page: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -155,6 +163,18 @@ enum TypedCommand {
     Run(TypedRun),
     /// Memory per idle connection.
     Memory(TypedMemory),
+    /// The codec alone: from the read buffer to a message, in one pass and in two.
+    Codec {
+        /// How often each work is measured, both ways in turns.
+        #[arg(long, default_value_t = 301, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        runs: u16,
+        /// Do not bind to a core.
+        #[arg(long)]
+        no_pin: bool,
+        /// Writes the results into this page, too, between its marks, and the picture into a folder beside it.
+        #[arg(long, value_name = "PAGE")]
+        write: Option<PathBuf>,
+    },
     /// CPU per connection: connect, handshake, close.
     Connects(TypedConnects),
     /// CPU per delivery: one speaker, many subscribers.
@@ -363,7 +383,8 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
     let typed = Typed::try_parse_from(arguments).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Help(error.render().to_string()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Wrong(
-            "say what to do: raw, load, run, memory, connects, fan-out or fan-out-memory (see --help)".into(),
+            "say what to do: raw, load, run, memory, codec, connects, fan-out or fan-out-memory (see --help)"
+                .into(),
         ),
         _ => Stop::Wrong(in_one_line(&error.render().to_string())),
     })?;
@@ -398,6 +419,11 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
             warm_up: typed.timing.warm_up,
             window: typed.timing.seconds,
             page: typed.servers.write,
+        }),
+        TypedCommand::Codec { runs, no_pin, write } => Command::Codec(CodecSettings {
+            pinning: if no_pin { Pinning::Free } else { Pinning::Cores { server: 0, load: 1 } },
+            runs: usize::from(runs),
+            page: write,
         }),
         TypedCommand::Connects(typed) => Command::Connects(ConnectsSettings {
             pinning: typed.servers.pinning(),

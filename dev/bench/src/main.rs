@@ -12,6 +12,7 @@
 
 mod arguments;
 mod cell;
+mod codec;
 mod connection;
 mod connects;
 mod cores;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Command::Load(settings) => load::print(&settings),
         Command::Run(settings) => run::run(&settings),
         Command::Memory(settings) => memory::run(&settings),
+        Command::Codec(settings) => codec::run(&settings),
         Command::Connects(settings) => connects::run(&settings),
         Command::FanOut(settings) => fan_out::run(&settings),
         Command::FanOutMemory(settings) => fan_out_memory::run(&settings),
