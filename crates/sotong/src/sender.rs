@@ -142,7 +142,8 @@ impl Sender {
     /// Sends a Ping and returns how long its Pong took to come back.
     ///
     /// Keep-alive pings are sent without this; it is for those who want to know the latency. The payload is a
-    /// counter. At most 64 may be on their way; one more, and the oldest ends with an error.
+    /// counter. A Pong to a later Ping, a keep-alive's too, answers all before it: a peer may answer only the latest one
+    /// (RFC 6455, section 5.5.3). At most 64 may be on their way; one more, and the oldest ends with an error.
     ///
     /// # Errors
     /// When the connection ends before the answer.

@@ -71,6 +71,8 @@ pub(crate) struct Outbound {
     pub(super) membership: Option<Box<Membership>>,
     /// Who waits for what. Most connections have nobody.
     waiting: Option<Box<Waiting>>,
+    /// The number of the last Ping that had one. None is used twice: a Pong may come late.
+    last_ping: u64,
 }
 
 /// A Close that the core wants to send while answers to messages before it may still come.
@@ -98,12 +100,13 @@ struct Waiting {
     sink: Option<Waker>,
     /// How many more bytes must leave before what was accepted is with the kernel.
     flushes: Vec<(usize, oneshot::Sender<()>)>,
+    /// In the order of their numbers.
     pings: Vec<Ping>,
-    next_ping: u64,
 }
 
 struct Ping {
-    payload: [u8; 8],
+    /// Its payload.
+    number: u64,
     sent: Instant,
     answered: oneshot::Sender<Duration>,
 }
@@ -120,6 +123,7 @@ impl Outbound {
             raised: None,
             membership: None,
             waiting: None,
+            last_ping: 0,
         }
     }
 
@@ -249,18 +253,35 @@ impl Outbound {
             // The oldest gives up its place: its future ends as if the connection had.
             news.given_up.push(waiting.pings.remove(0));
         }
-        waiting.next_ping += 1;
-        let payload = waiting.next_ping.to_be_bytes();
-        waiting.pings.push(Ping { payload, sent: Instant::now(), answered });
-        self.outbox.ping(&payload);
+        self.last_ping += 1;
+        let number = self.last_ping;
+        waiting.pings.push(Ping { number, sent: Instant::now(), answered });
+        self.outbox.ping(&number.to_be_bytes());
         Some(latency)
     }
 
-    /// A Pong came: it answers the Ping with its payload, and all before that one (RFC 6455, section 5.5.3).
+    /// Queues the core's keep-alive. While Pings of ours wait for their Pong it has a number like them, because a peer
+    /// that answers only the latest Ping would otherwise never answer theirs.
+    pub(super) fn keep_alive(&mut self, payload: &[u8]) {
+        match &self.waiting {
+            Some(waiting) if !waiting.pings.is_empty() => {
+                self.last_ping += 1;
+                self.outbox.ping(&self.last_ping.to_be_bytes());
+            }
+            _ => self.outbox.ping(payload),
+        }
+    }
+
+    /// A Pong came: it answers the Ping with its number, and all before that one (RFC 6455, section 5.5.3). One with a
+    /// number that no Ping had, or none at all, was not asked for and answers nothing.
     pub(super) fn pong(&mut self, payload: &[u8]) -> News {
         let answered = self.waiting.as_mut().and_then(|waiting| {
-            let last = waiting.pings.iter().position(|ping| ping.payload == payload)?;
-            Some(waiting.pings.drain(..=last).collect())
+            let number = u64::from_be_bytes(payload.try_into().ok()?);
+            if number > self.last_ping {
+                return None;
+            }
+            let later = waiting.pings.partition_point(|ping| ping.number <= number);
+            Some(waiting.pings.drain(..later).collect())
         });
         News { answered: answered.unwrap_or_default(), ..News::default() }
     }

@@ -374,12 +374,12 @@ impl Shared {
         if self.corks && self.is_quiet() && turn::cork_pong(self.address(), payload, pong_bytes_max) {
             return;
         }
-        self.reply(|outbox| outbox.pong(payload));
+        self.reply(|outbound| outbound.outbox.pong(payload));
     }
 
     /// The core's keep-alive; only in the driver's turn.
     pub(crate) fn ping_out(&self, payload: &[u8]) {
-        self.reply(|outbox| outbox.ping(payload));
+        self.reply(|outbound| outbound.keep_alive(payload));
     }
 
     /// Moves what is corked into the outbox, for a driver that cannot write yet.
@@ -389,10 +389,10 @@ impl Shared {
         self.publish(&outbound);
     }
 
-    fn reply(&self, reply: impl FnOnce(&mut Outbox)) {
+    fn reply(&self, reply: impl FnOnce(&mut Outbound)) {
         let mut outbound = self.lock();
         if outbound.over.is_none() {
-            reply(&mut outbound.outbox);
+            reply(&mut outbound);
             self.publish(&outbound);
         }
     }

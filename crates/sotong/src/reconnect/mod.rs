@@ -20,7 +20,7 @@
 //! - **accepted**: `send` or `try_send` returned `Ok`. It is in the queue here, and goes out in its turn, on this
 //!   connection or on a later one.
 //! - **sent**: it was handed to a connection. The peer may have it, or may get it.
-//! - **confirmed**: a Ping that was sent behind it was answered (RFC 6455, section 5.5.3). The other end of the
+//! - **confirmed**: a Ping that was sent behind it, or a later one, was answered (RFC 6455, section 5.5.3). The other end of the
 //!   *WebSocket* has taken it off the wire. That is not a word of the application there, and where a proxy speaks WebSocket
 //!   itself it is the proxy that answers. What a network alters on the way is found by TLS only: use `wss:`.
 //! - **may be lost**: it was sent, and the connection ended before it was confirmed. [`Unconfirmed`] says what then: it
