@@ -13,8 +13,10 @@
 //! messages on, until the network has nothing more; then it waits for whichever comes first, bytes, room to
 //! write, a sender, or a deadline.
 
+mod answers;
 pub(crate) mod budget;
 pub(crate) mod clock;
+mod ending;
 #[cfg(all(test, sotong_shuttle))]
 mod handover;
 pub(crate) mod inbox;
@@ -22,9 +24,12 @@ mod membership;
 pub(crate) mod outbound;
 pub(crate) mod random;
 pub(crate) mod shared;
+mod sink;
 mod subscriber;
 pub(crate) mod turn;
 mod wheel;
+
+pub(crate) use self::sink::Sink;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,12 +39,13 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use sotong_proto::{
-    CarrierState, Close, CloseCode, Config, Connection, Deflate, Event, Initiator, MessageRef, Replies, Side,
-    Time,
+    CarrierState, Close, CloseCode, Config, Connection, Deflate, Event, Initiator, Side, Time,
 };
 
+use self::answers::Answers;
 use self::clock::Clock;
-use self::outbound::{Over, write_corked};
+use self::ending::{End, drop_quietly};
+use self::outbound::write_corked;
 use self::shared::{Form, Shared};
 use self::turn::{Corked, SCRATCH_BYTES};
 use self::wheel::{Slot, TICK};
@@ -55,41 +61,6 @@ const READS_PER_TURN: usize = 4;
 /// client that is read by `recv` reads on, as browsers do: what it takes in waits in its inbox, which has a limit of its
 /// own, and a server that stops reading in the same way would wait for it, and it for the server.
 const UNSENT_BYTES_MAX: usize = 64 * 1024;
-
-/// How long the core's Close waits for a pulling application to answer the messages that came before it.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
-
-/// Where a connection's events go.
-pub(crate) trait Sink: Send + 'static {
-    fn open(&mut self, socket: &Sender);
-    /// Whether it has room for another one.
-    fn message(&mut self, socket: &Sender, message: MessageRef<'_>) -> bool;
-    /// The messages of one read are through.
-    fn turn_ended(&mut self) {}
-    /// Keeps the bytes that stand behind the message for which there was no room any more.
-    fn keep_unread(&mut self, unread: &[u8]) {
-        let _ = unread;
-    }
-    /// What was kept, once there is room again.
-    fn take_unread(&mut self) -> Option<Vec<u8>> {
-        None
-    }
-    /// Whether the application has had its chance to answer every message.
-    fn is_through(&self) -> bool {
-        true
-    }
-    /// How many bytes wait for the application.
-    fn held_bytes(&self) -> usize {
-        0
-    }
-    /// How many bytes may be read now; at 0 it wakes `driver` when there is room again.
-    fn room(&mut self, driver: &Waker) -> usize {
-        let _ = driver;
-        SCRATCH_BYTES
-    }
-    fn error(&mut self, socket: &Sender, error: &Error);
-    fn close(&mut self, over: &Over);
-}
 
 /// The future of one connection, spawned when its handshake is done.
 pub(crate) struct Driver<S: Sink> {
@@ -110,15 +81,6 @@ pub(crate) struct Driver<S: Sink> {
     /// Whether the peer's direction has ended; what we have to say to its Close may still go out.
     peer_has_hung_up: bool,
     guard: Option<Guard>,
-}
-
-/// How the carrier came to its end.
-enum End {
-    /// The peer's direction ended regularly.
-    Regular,
-    /// We give it up: a deadline has passed, or there is nothing more to wait for.
-    Dropped,
-    Failed(io::Error),
 }
 
 impl<S: Sink> Driver<S> {
@@ -315,21 +277,6 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    /// Before the carrier is given up: a Close that is still held back, if the kernel takes it.
-    fn say_last_word(&mut self, corked: &Corked<'_>, now: Time, context: &mut Context<'_>) {
-        if self.shared().is_held() {
-            self.shared().release_close();
-            // It is the end, with or without it.
-            let _ = self.write(corked, now, context);
-        }
-    }
-
-    /// Whether the peer's Close has come and our answer is not out.
-    fn owes_close(&self) -> bool {
-        self.connection.carrier() == CarrierState::Finish
-            && (self.shared().is_held() || self.shared().is_queued())
-    }
-
     /// Whether a deadline has queued something since the last write.
     fn has_more_to_write(&self) -> bool {
         self.shared().is_queued()
@@ -358,28 +305,6 @@ impl<S: Sink> Driver<S> {
             if let Some(error) = error {
                 self.tell(|sink, socket| sink.error(socket, &error.into()));
             }
-        }
-    }
-
-    /// Closes, because the server's connections hold too much together and this one holds much of it. True if
-    /// there is no point in telling the peer, who does not take what was said before.
-    fn give_way(&mut self, unsent: usize, now: Time) -> bool {
-        if self.connection.wants_input() {
-            let error = sotong_proto::Error::from(self.clock.budget().give_way());
-            let mut answers = Answers::new(self.socket.shared(), now);
-            self.connection.give_up(error.clone(), now, &mut answers);
-            answers.end();
-            self.tell(|sink, socket| sink.error(socket, &error.into()));
-        }
-        unsent > 0
-    }
-
-    /// Ends our direction, once, when our Close is out: what the peer says next is the end of its own.
-    fn hang_up(&mut self, context: &mut Context<'_>) {
-        let is_out = self.shared().is_closing() && !self.shared().is_queued();
-        if is_out && !self.has_hung_up && self.connection.hangs_up_first() {
-            // It fails only where the connection is gone already, which the next read tells.
-            self.has_hung_up = self.transport.poll_shutdown(context).is_ready();
         }
     }
 
@@ -509,42 +434,6 @@ impl<S: Sink> Driver<S> {
             self.panicked();
         }
     }
-
-    /// A method of the owner panicked: its connection ends with 1011, and nothing else does.
-    fn panicked(&mut self) {
-        counts::panicked();
-        let peer = self.socket.peer();
-        tracing::error!(connection = peer.id, %peer, "the handler of a connection panicked; it is closed with 1011");
-        drop_quietly(&mut self.sink);
-        self.shared().close(Close::new(CloseCode::INTERNAL_ERROR, "internal error"), Initiator::Local);
-    }
-
-    /// The end, once: tells the owner and everybody who waits.
-    fn finish(&mut self, end: End) {
-        let Some(guard) = self.guard.take() else { return };
-        let end_of_stream = matches!(end, End::Regular);
-        let closed = Arc::new(self.connection.closed(&self.shared().lock().outbox, end_of_stream));
-        let error = match (&closed.error, end) {
-            (Some(error), _) => Some(Error::Peer(error.clone())),
-            (None, _) if closed.received.is_some() => None,
-            (None, End::Failed(error)) => Some(error.into()),
-            (None, End::Regular | End::Dropped) => Some(Error::Vanished),
-        };
-        let over = Over { closed, error };
-        tracing::debug!(connection = self.socket.id(), code = over.closed.code(), how = %over.closed, "closed");
-        self.tell_counts();
-        counts::closed(self.side, &over.closed);
-        self.clock.release(self.slot);
-        let ended = self.shared().finish(over.clone());
-        if let (None, Some(error)) = (&over.closed.error, &over.error) {
-            self.tell(|sink, socket| sink.error(socket, error));
-        }
-        self.tell(|sink, _| sink.close(&over));
-        drop_quietly(&mut self.sink);
-        drop(guard);
-        // Last, so that who hears of the end finds it counted, too.
-        ended.tell();
-    }
 }
 
 impl<S: Sink> Future for Driver<S> {
@@ -569,62 +458,3 @@ impl<S: Sink> Future for Driver<S> {
 
 /// Nothing in a driver is ever pinned.
 impl<S: Sink> Unpin for Driver<S> {}
-
-impl<S: Sink> Drop for Driver<S> {
-    /// The runtime may go before the connection does.
-    fn drop(&mut self) {
-        let _entered = self.shared().enter_span();
-        self.finish(End::Dropped);
-    }
-}
-
-/// Drops the owner. It is the user's, so this may panic, too.
-fn drop_quietly<S>(sink: &mut Option<S>) {
-    let sink = sink.take();
-    if catch_unwind(AssertUnwindSafe(|| drop(sink))).is_err() {
-        tracing::error!("the drop of a connection's owner panicked");
-    }
-}
-
-/// What the core has to say, on its way out: pongs to the cork where that is allowed, the rest under the lock.
-struct Answers<'a> {
-    shared: &'a Shared,
-    now: Time,
-    /// A Close that is to be held back, but only when the reader can see the messages that came before it.
-    close: Option<(Close, Initiator)>,
-}
-
-impl<'a> Answers<'a> {
-    fn new(shared: &'a Shared, now: Time) -> Self {
-        Answers { shared, now, close: None }
-    }
-
-    /// The messages of this read are handed over.
-    fn end(self) {
-        if let Some((close, first)) = self.close {
-            self.shared.hold_close(close, first, self.now + LAST_ANSWERS);
-        }
-    }
-}
-
-impl Replies for Answers<'_> {
-    fn pong(&mut self, payload: &[u8]) {
-        self.shared.pong_out(payload);
-    }
-
-    fn ping(&mut self, payload: &[u8]) {
-        self.shared.ping_out(payload);
-    }
-
-    fn close(&mut self, close: Close, first: Initiator) {
-        if self.shared.holds_closes() {
-            self.close.get_or_insert((close, first));
-        } else {
-            self.shared.close(close, first);
-        }
-    }
-
-    fn take_message_sent(&mut self) -> bool {
-        self.shared.lock().outbox.take_message_sent()
-    }
-}
