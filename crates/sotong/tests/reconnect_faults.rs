@@ -1,10 +1,14 @@
 //! Reconnecting clients through a proxy that breaks connections: nothing that was promised is lost, order is kept, and
-//! the counters say what was not promised.
+//! the counters say what was not promised. Over `ws` bits are flipped towards the client only, because nothing finds those that
+//! the server would read; over `wss` in both directions, and no message may come altered.
 //!
-//! `SOTONG_SEED` chooses the seed, `SOTONG_FAULTS` how many faults there are:
+//! `SOTONG_SEED` chooses the seed, `SOTONG_FAULTS` how many faults each test has:
 //!
 //!     SOTONG_FAULTS=100000 cargo test --release -p sotong --test reconnect_faults
 
+#[cfg(feature = "tls")]
+#[path = "support/authority.rs"]
+mod authority;
 mod support;
 
 use std::pin::pin;
@@ -14,12 +18,71 @@ use std::time::Duration;
 use sotong::reconnect::{
     Backoff, Counters, Decision, QueueLimits, Reconnect, ReconnectingSocket, Unconfirmed,
 };
-use sotong::{Client, CloseCode, Config, ConnectTimeouts};
-use sotong_testkit::faults::{Corruption, Fault, Proxy};
-use support::soon;
+use sotong::{Client, CloseCode, Config, ConnectTimeouts, Error, Server, WebSocket};
+use sotong_testkit::faults::{Direction, Fault, Proxy, Struck, Traffic};
+use support::{Running, soon};
 
 /// Clients side by side, each with a proxy of its own.
-const CLIENTS: u64 = 8;
+const CLIENTS: u64 = 16;
+
+/// What stands for a message that is not as it was sent.
+const ALTERED: u64 = u64::MAX;
+
+/// The two ends, but for what both schemes have.
+#[derive(Clone)]
+struct Ends {
+    traffic: Traffic,
+    client: Client,
+    #[cfg(feature = "tls")]
+    tls: Option<sotong::tls::ServerTls>,
+}
+
+impl Ends {
+    fn plain() -> Ends {
+        Ends {
+            traffic: Traffic::Plain,
+            client: Client::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn tls() -> Ends {
+        let authority = authority::Authority::new("of this test");
+        let trusting = sotong::tls::ClientTls::new()
+            .without_platform_roots()
+            .with_roots_pem(authority.pem().as_bytes())
+            .expect("PEM of ours");
+        Ends {
+            traffic: Traffic::Tls,
+            client: Client::new().with_tls(trusting),
+            tls: Some(authority.issue(authority::LOCAL).tls()),
+        }
+    }
+
+    fn scheme(&self) -> &'static str {
+        match self.traffic {
+            Traffic::Plain => "ws",
+            Traffic::Tls => "wss",
+        }
+    }
+
+    async fn serve<F>(&self, handler: impl Fn(WebSocket) -> F + Send + Sync + 'static) -> Running
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        let server = Server::bind("127.0.0.1:0").await.expect("loopback has a free port");
+        let server = server.with_config(config());
+        #[cfg(feature = "tls")]
+        let server = match &self.tls {
+            Some(tls) => server.with_tls(tls.clone()),
+            None => server,
+        };
+        let address = server.local_addr().expect("a listener has an address");
+        Running::start(address, server.serve(handler))
+    }
+}
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
@@ -45,11 +108,12 @@ fn config() -> Config {
         .with_close_timeout(Duration::from_millis(100))
 }
 
-fn client(proxy: &Proxy, unconfirmed: Unconfirmed) -> ReconnectingSocket {
+fn client(ends: &Ends, proxy: &Proxy, unconfirmed: Unconfirmed) -> ReconnectingSocket {
     let timeouts = ConnectTimeouts::default().with_total(Duration::from_millis(300));
-    let client = Client::new().with_config(config()).with_timeouts(timeouts).with_simultaneous_connects();
+    let client = ends.client.clone();
+    let client = client.with_config(config()).with_timeouts(timeouts).with_simultaneous_connects();
     let millis = Duration::from_millis;
-    Reconnect::new(format!("ws://{}/", proxy.address()))
+    Reconnect::new(format!("{}://{}/", ends.scheme(), proxy.address()))
         .with_client(client)
         .with_backoff(Backoff::default().with_first(millis(2)).with_longest(millis(10)))
         .with_unconfirmed(unconfirmed)
@@ -61,11 +125,16 @@ fn client(proxy: &Proxy, unconfirmed: Unconfirmed) -> ReconnectingSocket {
 }
 
 /// One client until so many faults struck it: what the server got, and the counters at the end.
-async fn play(seed: u64, faults: u64, unconfirmed: Unconfirmed) -> (Vec<u64>, Counters, [u64; 5], u64) {
+async fn play(
+    ends: Ends,
+    seed: u64,
+    faults: u64,
+    unconfirmed: Unconfirmed,
+) -> (Vec<u64>, Counters, Struck, u64) {
     // By connection: what an old one brought may be read while the next one speaks.
     let got = Arc::new(Mutex::new(Vec::<Vec<u64>>::new()));
     let theirs = got.clone();
-    let server = support::pull(config(), move |mut socket| {
+    let serving = ends.serve(move |mut socket| {
         let got = theirs.clone();
         let connection = {
             let mut got = got.lock().expect("no panic");
@@ -75,19 +144,18 @@ async fn play(seed: u64, faults: u64, unconfirmed: Unconfirmed) -> (Vec<u64>, Co
         async move {
             while let Some(message) = socket.recv().await? {
                 let text = message.as_text().expect("only text is sent").to_owned();
-                // Nothing alters what goes this way.
-                got.lock().expect("no panic")[connection].push(read(&text).expect("as it was sent"));
+                got.lock().expect("no panic")[connection].push(read(&text).unwrap_or(ALTERED));
                 socket.send(text).await?;
             }
             Ok(())
         }
-    })
-    .await;
-    let proxy = Proxy::start(server.address, seed, Corruption::Down).await.expect("a free port");
-    let mut socket = client(&proxy, unconfirmed);
+    });
+    let server = serving.await;
+    let proxy = Proxy::start(server.address, seed, ends.traffic).await.expect("a free port");
+    let mut socket = client(&ends, &proxy, unconfirmed);
     let sender = socket.sender();
     let (mut next, mut last_echo) = (0, None);
-    while proxy.struck().iter().sum::<u64>() < faults {
+    while proxy.struck().iter().flatten().sum::<u64>() < faults {
         tokio::select! {
             sent = sender.send(message(next)) => {
                 sent.expect("it stays connected");
@@ -95,8 +163,10 @@ async fn play(seed: u64, faults: u64, unconfirmed: Unconfirmed) -> (Vec<u64>, Co
             }
             came = socket.recv() => {
                 let came = came.expect("it stays connected").expect("it stays connected");
+                let number = came.as_text().and_then(read);
+                assert!(number.is_some() || ends.traffic == Traffic::Plain, "TLS let {came:?} through");
                 // An altered one is nobody's; all others come in order, with `Resend` from the first one resent on.
-                if let Some(number) = came.as_text().and_then(read) {
+                if let Some(number) = number {
                     assert!(
                         unconfirmed == Unconfirmed::Resend || last_echo < Some(number),
                         "{number} came after {last_echo:?}"
@@ -121,18 +191,21 @@ async fn play(seed: u64, faults: u64, unconfirmed: Unconfirmed) -> (Vec<u64>, Co
     assert_eq!(counters.accepted, next);
     let struck = proxy.struck();
     let got = std::mem::take(&mut *got.lock().expect("no panic")).concat();
+    // Nothing alters what goes this way, or TLS finds it.
+    assert!(!got.contains(&ALTERED), "a message came altered");
     (got, counters, struck, next)
 }
 
-async fn all(unconfirmed: Unconfirmed, check: fn(&[u64], &Counters, u64)) {
+async fn all(ends: Ends, unconfirmed: Unconfirmed, check: fn(&[u64], &Counters, u64)) {
     let seed = number("SOTONG_SEED", 20_261_126);
     let faults = number("SOTONG_FAULTS", 800);
-    let mut total = [0; 5];
+    let mut total = Struck::default();
     let mut clients = tokio::task::JoinSet::new();
     for index in 0..CLIENTS {
+        let ends = ends.clone();
         clients.spawn(async move {
             let seed = seed.wrapping_mul(31).wrapping_add(index);
-            play(seed, faults / CLIENTS, unconfirmed).await
+            play(ends, seed, faults.div_ceil(CLIENTS), unconfirmed).await
         });
     }
     while let Some(played) = clients.join_next().await {
@@ -144,43 +217,66 @@ async fn all(unconfirmed: Unconfirmed, check: fn(&[u64], &Counters, u64)) {
         assert_eq!(accepted, confirmed + may_be_lost + unsent, "each is counted once");
         assert_eq!((waiting, unknown, dropped), (0, 0, 0), "it is over");
         check(&got, &counters, sent);
-        total.iter_mut().zip(struck).for_each(|(total, struck)| *total += struck);
+        let counts = total.iter_mut().flatten().zip(struck.into_iter().flatten());
+        counts.for_each(|(total, struck)| *total += struck);
     }
-    for (fault, count) in Fault::ALL.iter().zip(total) {
-        assert!(count > faults / 50, "{fault:?} struck {count} times in {total:?}");
+    eprintln!("{}: {total:?}", ends.scheme());
+    assert!(total.iter().flatten().sum::<u64>() >= faults, "{total:?}");
+    for (fault, counts) in Fault::ALL.iter().zip(total) {
+        for (direction, count) in Direction::ALL.iter().zip(counts) {
+            if (fault, direction, ends.traffic) == (&Fault::Corrupt, &Direction::Up, Traffic::Plain) {
+                assert_eq!(count, 0, "nothing would find it");
+            } else {
+                assert!(count > faults / 50, "{fault:?} {direction:?} struck {count} times in {total:?}");
+            }
+        }
     }
+}
+
+fn at_most_once(got: &[u64], counters: &Counters, sent: u64) {
+    assert!(got.is_sorted_by(|one, next| one < next), "in order, and none twice");
+    let missing = sent - got.len() as u64;
+    assert!(
+        missing <= counters.may_be_lost + counters.unsent,
+        "{missing} of {sent} are missing: {counters:?}"
+    );
+    assert!(got.len() as u64 >= counters.confirmed, "what is confirmed has come");
+    assert_eq!(counters.resent, 0);
+}
+
+fn at_least_once(got: &[u64], counters: &Counters, sent: u64) {
+    let mut first_times = Vec::new();
+    for number in got {
+        if first_times.last().is_none_or(|last| number > last) {
+            first_times.push(*number);
+        }
+    }
+    let missing_at_end = counters.may_be_lost + counters.unsent;
+    let promised = sent - missing_at_end;
+    assert!(first_times.iter().copied().take(promised as usize).eq(0..promised), "each, in order");
+    assert_eq!(missing_at_end, 0, "a healed network takes all: {counters:?}");
+    let twice = (got.len() - first_times.len()) as u64;
+    assert!(twice <= counters.resent, "{twice} came twice: {counters:?}");
 }
 
 #[tokio::test]
 async fn at_most_once_nothing_comes_twice_and_what_is_missing_is_counted() {
-    all(Unconfirmed::Forget, |got, counters, sent| {
-        assert!(got.is_sorted_by(|one, next| one < next), "in order, and none twice");
-        let missing = sent - got.len() as u64;
-        assert!(
-            missing <= counters.may_be_lost + counters.unsent,
-            "{missing} of {sent} are missing: {counters:?}"
-        );
-        assert!(got.len() as u64 >= counters.confirmed, "what is confirmed has come");
-        assert_eq!(counters.resent, 0);
-    })
-    .await;
+    all(Ends::plain(), Unconfirmed::Forget, at_most_once).await;
 }
 
 #[tokio::test]
 async fn at_least_once_nothing_is_missing_and_what_comes_twice_is_counted() {
-    all(Unconfirmed::Resend, |got, counters, sent| {
-        let mut first_times = Vec::new();
-        for number in got {
-            if first_times.last().is_none_or(|last| number > last) {
-                first_times.push(*number);
-            }
-        }
-        let missing_at_end = counters.may_be_lost + counters.unsent;
-        let promised = sent - missing_at_end;
-        assert!(first_times.iter().copied().take(promised as usize).eq(0..promised), "each, in order");
-        assert_eq!(missing_at_end, 0, "a healed network takes all: {counters:?}");
-        let twice = (got.len() - first_times.len()) as u64;
-        assert!(twice <= counters.resent, "{twice} came twice: {counters:?}");
-    })
-    .await;
+    all(Ends::plain(), Unconfirmed::Resend, at_least_once).await;
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn at_most_once_over_tls_which_finds_what_was_altered_both_ways() {
+    all(Ends::tls(), Unconfirmed::Forget, at_most_once).await;
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn at_least_once_over_tls_which_finds_what_was_altered_both_ways() {
+    all(Ends::tls(), Unconfirmed::Resend, at_least_once).await;
 }

@@ -47,14 +47,33 @@ pub enum Direction {
     Down,
 }
 
-/// In which directions bits may be flipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Corruption {
-    /// In both.
-    Both,
-    /// Towards whoever connected.
-    Down,
+impl Direction {
+    /// Both of them.
+    pub const ALL: [Direction; 2] = [Direction::Up, Direction::Down];
 }
+
+/// What goes through the proxy: how long its handshake is, and where bits may be flipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// WebSocket. Nothing finds a bit that was flipped, so it is done towards whoever connected only, where a test can
+    /// know its own messages again.
+    Plain,
+    /// TLS, which finds what was altered: bits are flipped in both directions.
+    Tls,
+}
+
+impl Traffic {
+    /// About as many bytes as a handshake has in one direction.
+    fn handshake_bytes(self) -> u64 {
+        match self {
+            Traffic::Plain => 200,
+            Traffic::Tls => 1500,
+        }
+    }
+}
+
+/// How often each fault struck: in the order of [`Fault::ALL`], each in the order of [`Direction::ALL`].
+pub type Struck = [[u64; Direction::ALL.len()]; Fault::ALL.len()];
 
 /// What will happen to one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +89,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of a connection. Most faults strike after the handshake of a WebSocket, some within.
+    /// The plan of a connection. Most faults strike after the handshake, some within.
     #[must_use]
-    pub fn of(seed: u64, connection: u64, corruption: Corruption) -> Plan {
+    pub fn of(seed: u64, connection: u64, traffic: Traffic) -> Plan {
         let mut state = seed ^ connection.wrapping_mul(0xD6E8_FEB8_6659_FD93);
         let mut dice = || {
             // SplitMix64.
@@ -83,13 +102,14 @@ impl Plan {
             mixed ^ (mixed >> 31)
         };
         let fault = Fault::ALL[(dice() % 5) as usize];
-        let direction = match (fault, corruption, dice() % 2) {
-            (Fault::Corrupt, Corruption::Down, _) | (_, _, 0) => Direction::Down,
+        let direction = match (fault, traffic, dice() % 2) {
+            (Fault::Corrupt, Traffic::Plain, _) | (_, _, 0) => Direction::Down,
             _ => Direction::Up,
         };
+        let handshake_bytes = traffic.handshake_bytes();
         let after = match dice() % 8 {
-            0 => dice() % 200,
-            _ => 200 + dice() % 1800,
+            0 => dice() % handshake_bytes,
+            _ => handshake_bytes + dice() % 1800,
         };
         Plan { fault, direction, after, bit: (dice() % 8) as u8 }
     }
@@ -99,9 +119,9 @@ impl Plan {
 struct Shared {
     target: SocketAddr,
     seed: u64,
-    corruption: Corruption,
+    traffic: Traffic,
     is_healed: AtomicBool,
-    struck: [AtomicU64; 5],
+    struck: [[AtomicU64; Direction::ALL.len()]; Fault::ALL.len()],
 }
 
 /// A proxy on a free port of loopback. Dropping it ends it and its connections.
@@ -117,11 +137,11 @@ impl Proxy {
     ///
     /// # Errors
     /// When no port is free.
-    pub async fn start(target: SocketAddr, seed: u64, corruption: Corruption) -> io::Result<Proxy> {
+    pub async fn start(target: SocketAddr, seed: u64, traffic: Traffic) -> io::Result<Proxy> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (is_healed, struck) = (AtomicBool::new(false), Default::default());
-        let shared = Arc::new(Shared { target, seed, corruption, is_healed, struck });
+        let shared = Arc::new(Shared { target, seed, traffic, is_healed, struck });
         let task = tokio::spawn(accept(listener, shared.clone()));
         Ok(Proxy { address, shared, task })
     }
@@ -137,10 +157,10 @@ impl Proxy {
         self.shared.is_healed.store(true, Ordering::Relaxed);
     }
 
-    /// How often each fault struck, in the order of [`Fault::ALL`].
+    /// How often each fault struck, and in which direction it began.
     #[must_use]
-    pub fn struck(&self) -> [u64; 5] {
-        std::array::from_fn(|index| self.shared.struck[index].load(Ordering::Relaxed))
+    pub fn struck(&self) -> Struck {
+        self.shared.struck.each_ref().map(|ways| ways.each_ref().map(|count| count.load(Ordering::Relaxed)))
     }
 }
 
@@ -172,7 +192,7 @@ enum End {
 async fn carry(mut near: TcpStream, number: u64, shared: Arc<Shared>) {
     let Ok(mut far) = TcpStream::connect(shared.target).await else { return };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
-    let plan = Plan::of(shared.seed, number, shared.corruption);
+    let plan = Plan::of(shared.seed, number, shared.traffic);
     let broken = |direction| (plan.direction == direction).then_some(plan);
     let end = {
         let (near_read, near_write) = near.split();
@@ -218,6 +238,8 @@ async fn run(
 ) -> io::Result<End> {
     let mut bytes = [0; 4096];
     let mut carried = 0;
+    // The reset that follows is a part of that fault.
+    let mut is_altered = false;
     loop {
         let count = from.read(&mut bytes).await?;
         if count == 0 {
@@ -232,11 +254,13 @@ async fn run(
             continue;
         };
         let position = usize::try_from(due.after - carried).map_err(io::Error::other)?;
-        let index = Fault::ALL.iter().position(|fault| *fault == due.fault).unwrap_or_default();
-        shared.struck[index].fetch_add(1, Ordering::Relaxed);
+        if !is_altered {
+            shared.struck[due.fault as usize][due.direction as usize].fetch_add(1, Ordering::Relaxed);
+        }
         match due.fault {
             Fault::Corrupt => {
                 chunk[position] ^= 1 << due.bit;
+                is_altered = true;
                 to.write_all(chunk).await?;
                 carried += count as u64;
                 plan = Some(Plan { fault: Fault::Reset, after: carried + RESET_AFTER, ..due });
@@ -284,37 +308,45 @@ mod tests {
     use super::*;
 
     #[test]
+    fn counts_are_in_the_order_that_is_told() {
+        assert!(Fault::ALL.iter().enumerate().all(|(index, fault)| *fault as usize == index));
+        assert!(Direction::ALL.iter().enumerate().all(|(index, direction)| *direction as usize == index));
+    }
+
+    #[test]
     fn the_same_seed_has_the_same_plans_and_another_has_others() {
-        let plans =
-            |seed| (0..100).map(|number| Plan::of(seed, number, Corruption::Both)).collect::<Vec<_>>();
+        let plans = |seed| (0..100).map(|number| Plan::of(seed, number, Traffic::Tls)).collect::<Vec<_>>();
         assert_eq!(plans(7), plans(7));
         assert_ne!(plans(7), plans(8));
     }
 
     #[test]
     fn each_fault_comes_in_both_directions_unless_it_may_not() {
-        let plans = |corruption| (0..1000).map(move |number| Plan::of(1, number, corruption));
+        let plans = |traffic| (0..1000).map(move |number| Plan::of(1, number, traffic));
         for fault in Fault::ALL {
-            for direction in [Direction::Up, Direction::Down] {
+            for direction in Direction::ALL {
                 let is_it = |plan: &Plan| plan.fault == fault && plan.direction == direction;
-                assert!(plans(Corruption::Both).any(|plan| is_it(&plan)), "{fault:?} {direction:?}");
+                assert!(plans(Traffic::Tls).any(|plan| is_it(&plan)), "{fault:?} {direction:?}");
                 let may = fault != Fault::Corrupt || direction == Direction::Down;
-                assert_eq!(plans(Corruption::Down).any(|plan| is_it(&plan)), may, "{fault:?} {direction:?}");
+                assert_eq!(plans(Traffic::Plain).any(|plan| is_it(&plan)), may, "{fault:?} {direction:?}");
             }
         }
     }
 
     /// Sends through a connection of its own whose plan is known, and says what came out at the other end.
-    async fn through(fault: Fault) -> (Plan, Vec<u8>, io::Result<usize>) {
+    async fn through(fault: Fault, direction: Direction) -> (Plan, Vec<u8>, io::Result<usize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let target = listener.local_addr().expect("it has an address");
-        let is_it = |plan: &Plan| plan.fault == fault && plan.direction == Direction::Up;
-        let seed = (0..).find(|seed| is_it(&Plan::of(*seed, 0, Corruption::Both))).expect("some seed has it");
-        let plan = Plan::of(seed, 0, Corruption::Both);
-        let proxy = Proxy::start(target, seed, Corruption::Both).await.expect("a free port");
+        let is_it = |plan: &Plan| plan.fault == fault && plan.direction == direction;
+        let seed = (0..).find(|seed| is_it(&Plan::of(*seed, 0, Traffic::Tls))).expect("some seed has it");
+        let plan = Plan::of(seed, 0, Traffic::Tls);
+        let proxy = Proxy::start(target, seed, Traffic::Tls).await.expect("a free port");
         let mut near = TcpStream::connect(proxy.address()).await.expect("it listens");
         let (mut far, _) = listener.accept().await.expect("it is dialled");
-        near.write_all(&[0; 3000]).await.expect("it is there");
+        if direction == Direction::Down {
+            std::mem::swap(&mut near, &mut far);
+        }
+        near.write_all(&[0; 5000]).await.expect("it is there");
         let mut came = vec![0; usize::try_from(plan.after).expect("a small number")];
         far.read_exact(&mut came).await.expect("until the fault all comes");
         if fault == Fault::Stall {
@@ -332,15 +364,18 @@ mod tests {
             }
         });
         let end = end.await.expect("it ends in time");
-        let index = Fault::ALL.iter().position(|each| *each == fault).expect("it is one of all");
-        assert_eq!(proxy.struck()[index], 1, "{plan:?}");
+        let mut expected = Struck::default();
+        expected[fault as usize][direction as usize] = 1;
+        assert_eq!(proxy.struck(), expected, "{plan:?}");
         (plan, more, end)
     }
 
     #[tokio::test]
     async fn each_fault_does_what_it_says() {
-        for fault in Fault::ALL {
-            let (plan, more, end) = through(fault).await;
+        for (fault, direction) in
+            Fault::ALL.into_iter().flat_map(|fault| Direction::ALL.map(|direction| (fault, direction)))
+        {
+            let (plan, more, end) = through(fault, direction).await;
             match fault {
                 Fault::Corrupt => assert_eq!(more[0], 1 << plan.bit, "one bit"),
                 Fault::HalfClose => assert!(more.is_empty() && end.is_ok(), "a FIN: {end:?}"),
@@ -354,13 +389,13 @@ mod tests {
     async fn a_healed_proxy_breaks_nothing() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let target = listener.local_addr().expect("it has an address");
-        let proxy = Proxy::start(target, 1, Corruption::Both).await.expect("a free port");
+        let proxy = Proxy::start(target, 1, Traffic::Tls).await.expect("a free port");
         proxy.heal();
         let mut near = TcpStream::connect(proxy.address()).await.expect("it listens");
         let (mut far, _) = listener.accept().await.expect("it is dialled");
         near.write_all(&[7; 10_000]).await.expect("it is there");
         let mut came = vec![0; 10_000];
         far.read_exact(&mut came).await.expect("all comes");
-        assert_eq!((came, proxy.struck()), (vec![7; 10_000], [0; 5]));
+        assert_eq!((came, proxy.struck()), (vec![7; 10_000], Struck::default()));
     }
 }

@@ -3,7 +3,7 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | [`cuts`] | says whether the guide's snippets are what the files have that tests run |
-//! | [`faults`] | a TCP proxy that resets, stalls, halves, slows and alters connections by a seed; for tests of the crates |
+//! | [`faults`] | a TCP proxy that resets, stalls, halves, slows and alters connections by a seed, and counts what it did in each direction; for tests of the crates |
 //! | [`layers`] | reads the table in `ARCHITECTURE.md` and says who imports what it may not |
 //! | [`tidiness`] | file lengths, left-overs, reasons of dependencies, machine paths, README commands |
 //! | [`rust`] | finds the paths that a Rust file names |

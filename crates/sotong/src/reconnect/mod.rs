@@ -32,6 +32,9 @@
 //! speaks, has to keep it itself.) At any time `accepted = waiting + sent + confirmed + may_be_lost + unsent +
 //! dropped`.
 //!
+//! A proxy that resets, stalls, halves, slows and alters connections has to find all this true, over `ws` and over `wss`
+//! (`tests/reconnect_faults.rs`: at least 3,200 faults in each run of the tests).
+//!
 //! What is sent and unconfirmed counts against [`QueueLimits`]: they bound what may be lost at once, and over a network that
 //! breaks often a small queue is what makes progress.
 //!
