@@ -134,10 +134,28 @@ fn b5_protocols_are_unique_tokens() {
         .and_then(|request| request.with_protocol("A"))
         .expect("letter by letter");
     assert!(two.protocols().eq(["a", "A"]));
-    assert_eq!(two.with_protocol("a"), Err(RequestError::ProtocolTwice { protocol: "a".into() }));
-    for bad in ["", "a b", "a,b", "a;b", "a/b", "\"a\"", "é", "a\r\nX: y", "a\0", "a\x7f"] {
-        assert_eq!(request().with_protocol(bad), Err(RequestError::Protocol { protocol: bad.into() }));
+    assert_eq!(two.with_protocol("a"), Err(RequestError::ProtocolTwice { index: 2 }));
+    for (bad, character) in [
+        ("", None),
+        ("a b", Some(' ')),
+        ("a,b", Some(',')),
+        ("a;b", Some(';')),
+        ("a/b", Some('/')),
+        ("\"a\"", Some('"')),
+        ("aé", Some('é')),
+        ("a\r\nX: y", Some('\r')),
+        ("a\0", Some('\0')),
+        ("a\x7f", Some('\x7f')),
+    ] {
+        assert_eq!(request().with_protocol(bad), Err(RequestError::Protocol { index: 0, character }));
     }
+    // Tokens travel there, in both senses.
+    let secret = request().with_protocol("chat").and_then(|one| one.with_protocol("Bearer s3cr3t"));
+    let error = secret.expect_err("a space");
+    assert_eq!(error, RequestError::Protocol { index: 1, character: Some(' ') });
+    assert!(error.to_string().starts_with("sub-protocol 2 is not a token: it has ' '"), "{error}");
+    let shown = format!("{:?}", request().with_protocol("s3cr3t").expect("a token"));
+    assert!(!shown.contains("s3cr3t"), "{shown}");
     // All of 0x21 to 0x7E but the separators.
     let token: String =
         (0x21..0x7f_u8).map(char::from).filter(|c| !"()<>@,;:\\\"/[]?={}".contains(*c)).collect();

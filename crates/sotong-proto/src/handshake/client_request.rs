@@ -69,11 +69,14 @@ impl ClientRequest {
     /// When it is not a token (RFC 6455, section 4.1, 10), or is offered already: "all unique strings".
     pub fn with_protocol(mut self, protocol: impl Into<String>) -> Result<Self, RequestError> {
         let protocol = protocol.into();
+        let index = self.protocols.len();
         if !is_token(protocol.as_bytes()) {
-            return Err(RequestError::Protocol { protocol });
+            let character =
+                protocol.chars().find(|letter| !is_token(letter.encode_utf8(&mut [0; 4]).as_bytes()));
+            return Err(RequestError::Protocol { index, character });
         }
         if self.protocols.contains(&protocol) {
-            return Err(RequestError::ProtocolTwice { protocol });
+            return Err(RequestError::ProtocolTwice { index });
         }
         self.protocols.push(protocol);
         Ok(self)
@@ -171,7 +174,7 @@ impl fmt::Debug for ClientRequest {
         f.debug_struct("ClientRequest")
             .field("host", &self.host)
             .field("path", &self.target.split('?').next().unwrap_or_default())
-            .field("protocols", &self.protocols)
+            .field("protocols", &self.protocols.len())
             .field("compression", &self.compression)
             .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .finish()
@@ -192,15 +195,17 @@ pub enum RequestError {
         /// What was given.
         target: String,
     },
-    /// Not a token, and so not a sub-protocol.
+    /// Not a token, and so not a sub-protocol. What was given is not repeated: some programs send what is secret there.
     Protocol {
-        /// What was given.
-        protocol: String,
+        /// Which of them, from 0.
+        index: usize,
+        /// The first character that is not allowed; `None` if there is no character at all.
+        character: Option<char>,
     },
     /// A sub-protocol that is offered already.
     ProtocolTwice {
-        /// What was given.
-        protocol: String,
+        /// Which of them, from 0.
+        index: usize,
     },
 }
 
@@ -215,15 +220,16 @@ impl fmt::Display for RequestError {
             RequestError::Target { .. } => f.write_str(
                 "the target is not a path and a query: allowed are visible ASCII characters without #, and the first is /",
             ),
-            RequestError::Protocol { protocol } => {
-                let shown = Shown(protocol.as_bytes());
-                write!(
-                    f,
-                    "sub-protocol {shown} is not a token: allowed are letters, digits and any of !#$%&'*+-.^_`|~"
-                )
+            RequestError::Protocol { index, character } => {
+                write!(f, "sub-protocol {} is not a token: ", index + 1)?;
+                match character {
+                    Some(character) => write!(f, "it has {character:?}; ")?,
+                    None => f.write_str("it is empty; ")?,
+                }
+                f.write_str("allowed are letters, digits and any of !#$%&'*+-.^_`|~")
             }
-            RequestError::ProtocolTwice { protocol } => {
-                write!(f, "sub-protocol {} is offered twice, each may be once", Shown(protocol.as_bytes()))
+            RequestError::ProtocolTwice { index } => {
+                write!(f, "sub-protocol {} is offered before, each may be once", index + 1)
             }
         }
     }

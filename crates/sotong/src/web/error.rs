@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sotong_proto::handshake::RequestError;
+
 use super::cause::Cause;
 
 /// What a method of the [`WebSocket`](super::WebSocket) throws: the exceptions of the standard, by their names.
@@ -100,15 +102,17 @@ pub enum SyntaxError {
     },
     /// The URL has a fragment (`#…`), even if it is an empty one.
     Fragment,
-    /// A sub-protocol is not a token (RFC 7230).
+    /// A sub-protocol is not a token (RFC 7230). It is not repeated: some programs send what is secret there.
     Protocol {
-        /// Which.
-        protocol: String,
+        /// Which of them, from 0.
+        index: usize,
+        /// The first character that is not allowed; `None` if there is no character at all.
+        character: Option<char>,
     },
     /// A sub-protocol is there twice.
     ProtocolTwice {
-        /// Which.
-        protocol: String,
+        /// Which of them, from 0.
+        index: usize,
     },
     /// A close reason is longer than 123 bytes of UTF-8.
     Reason {
@@ -125,13 +129,10 @@ impl fmt::Display for SyntaxError {
                 write!(f, "the URL's scheme is {scheme:?}; allowed are ws, wss, http and https")
             }
             SyntaxError::Fragment => f.write_str("the URL has a fragment, which a WebSocket's cannot have"),
-            SyntaxError::Protocol { protocol } => {
-                write!(
-                    f,
-                    "sub-protocol {protocol:?} is not a token: allowed are letters, digits and any of !#$%&'*+-.^_`|~"
-                )
+            SyntaxError::Protocol { index, character } => {
+                RequestError::Protocol { index: *index, character: *character }.fmt(f)
             }
-            SyntaxError::ProtocolTwice { protocol } => write!(f, "sub-protocol {protocol:?} is there twice"),
+            SyntaxError::ProtocolTwice { index } => RequestError::ProtocolTwice { index: *index }.fmt(f),
             SyntaxError::Reason { bytes } => {
                 write!(f, "a close reason of {bytes} bytes; allowed are 123")
             }

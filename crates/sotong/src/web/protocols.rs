@@ -1,5 +1,7 @@
 //! What may be given as sub-protocols: a string or a list of them.
 
+use sotong_proto::handshake::RequestError;
+
 use super::error::SyntaxError;
 use crate::client::Client;
 
@@ -62,11 +64,13 @@ impl<S: Clone + Into<String>> sealed::Protocols for &[S] {
 pub(super) fn checked(protocols: impl Protocols) -> Result<Vec<String>, SyntaxError> {
     let protocols = sealed::Protocols::into_list(protocols);
     for (index, protocol) in protocols.iter().enumerate() {
-        if Client::new().with_protocols([protocol]).is_err() {
-            return Err(SyntaxError::Protocol { protocol: protocol.clone() });
+        if let Err(error) = Client::new().with_protocols([protocol]) {
+            let character =
+                if let RequestError::Protocol { character, .. } = error { character } else { None };
+            return Err(SyntaxError::Protocol { index, character });
         }
         if protocols[..index].contains(protocol) {
-            return Err(SyntaxError::ProtocolTwice { protocol: protocol.clone() });
+            return Err(SyntaxError::ProtocolTwice { index });
         }
     }
     Ok(protocols)
