@@ -6,6 +6,10 @@ mod support;
 #[path = "support/web.rs"]
 mod web;
 
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use scripted::unmasked;
@@ -89,6 +93,46 @@ async fn an_error_of_the_server_is_told_after_the_messages_before_it_however_the
     }
     all.dedup();
     assert_eq!(all.len(), 1, "always the same");
+}
+
+/// Also not another task: the closing handshake begins, as a task of the event loop, behind those of the messages.
+#[tokio::test(start_paused = true)]
+async fn nobody_sees_that_it_closes_before_the_messages_that_came_first_are_told() {
+    let (socket, mut wire) = Wire::new();
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = told.clone();
+    socket.set_on_message(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    socket.start();
+    wire.open().await;
+    while socket.ready_state() == ReadyState::Connecting {
+        tokio::task::yield_now().await;
+    }
+    // Its turn comes after that of each other task: `yield_now` would wait until all of them have had theirs.
+    let (seen, mut states) = (socket.clone(), Vec::new());
+    let looks = tokio::spawn(poll_fn(move |context| {
+        states.push(seen.ready_state());
+        match states.last() {
+            Some(ReadyState::Closed) => return Poll::Ready(std::mem::take(&mut states)),
+            Some(ReadyState::Closing) => assert_eq!(told.load(Ordering::SeqCst), 100),
+            _ => {}
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    let messages: Vec<u8> = (0..100).flat_map(|_| unmasked(TEXT, true, b"one more")).collect();
+    wire.raw(&[messages, unmasked(CLOSE, true, &1000u16.to_be_bytes())].concat()).await;
+    assert_eq!(wire.next().await.expect("a frame").opcode, CLOSE);
+    // The state is there to be seen for a while.
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    wire.0.shutdown().await.expect("it is open");
+    let mut states = support::soon(looks).await.expect("it does not panic");
+    assert!(states.is_sorted(), "it never goes back: {states:?}");
+    states.dedup();
+    assert_eq!(states, [ReadyState::Open, ReadyState::Closing, ReadyState::Closed]);
 }
 
 #[tokio::test(start_paused = true)]
