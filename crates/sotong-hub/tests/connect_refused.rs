@@ -46,6 +46,14 @@ fn each_wrong_command_line_gets_one_line() {
         (&[url, "-H", "Host: x"], &["--header", "written by the handshake"]),
         (&[url, "-H", "Sec-WebSocket-Key: x"], &["--header", "written by the handshake"]),
         (&[url, "--origin", "a\nb"], &["--origin", "control character"]),
+        (
+            &[url, "-H", "origin: a", "--origin", "b"],
+            &["--header 'Origin: …' and --origin", "give one of them"],
+        ),
+        (
+            &[url, "-H", "authorization: Basic hunter2", "--auth", "me:secret"],
+            &["--header 'Authorization: …' and --auth", "give one of them"],
+        ),
         (&[url, "--protocol", "a b"], &["--protocol", "not a token"]),
         (&[url, "--protocol", "a", "--protocol", "a"], &["--protocol"]),
         (&[url, "--ca", "no such file"], &["--ca", "no such file"]),

@@ -136,9 +136,20 @@ pub(super) fn check(typed: Connect) -> Result<connect::Settings, Failure> {
         _ => Detail::Usual,
     };
     let way = typed.way.check()?;
+    let headers = typed.header.iter().map(|each| header(each)).collect::<Result<Vec<_>, _>>()?;
+    // One of the two would be sent beside the other, or not at all.
+    for (option, is_given, name) in
+        [("--auth", way.login.is_some(), "Authorization"), ("--origin", typed.origin.is_some(), "Origin")]
+    {
+        if is_given && headers.iter().any(|(header, _)| header.eq_ignore_ascii_case(name)) {
+            return Err(Exit::Usage.because(format_args!(
+                "--header '{name}: …' and {option} say the same header twice: give one of them"
+            )));
+        }
+    }
     Ok(connect::Settings {
         url: url(typed.url)?,
-        headers: typed.header.iter().map(|each| header(each)).collect::<Result<_, _>>()?,
+        headers,
         protocols: typed.protocol,
         origin: typed.origin,
         ping_interval: match &typed.ping_interval {
