@@ -97,7 +97,7 @@ pub enum SyntaxError {
     },
     /// Its scheme is none of `ws`, `wss`, `http` and `https`.
     Scheme {
-        /// What it is.
+        /// What it is; empty where no `//` follows, because then it may be something else, such as a user name.
         scheme: String,
     },
     /// The URL has a fragment (`#…`), even if it is an empty one.
@@ -125,6 +125,9 @@ impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SyntaxError::Url { what } => write!(f, "the URL is malformed: {what}"),
+            SyntaxError::Scheme { scheme } if scheme.is_empty() => f.write_str(
+                "the URL does not begin with a scheme and //; allowed are ws, wss, http and https",
+            ),
             SyntaxError::Scheme { scheme } => {
                 write!(f, "the URL's scheme is {scheme:?}; allowed are ws, wss, http and https")
             }

@@ -24,6 +24,8 @@ impl Target {
             "http" => Some("ws"),
             "https" => Some("wss"),
             "ws" | "wss" => None,
+            // `user:password@host` has no scheme and is read as if it had one.
+            _ if parsed.cannot_be_a_base() => return Err(SyntaxError::Scheme { scheme: String::new() }),
             other => return Err(SyntaxError::Scheme { scheme: other.to_owned() }),
         };
         if let Some(scheme) = scheme
@@ -99,6 +101,12 @@ mod tests {
         for url in ["ftp://h/", "mailto:a@b", "javascript:1", "about:blank", "file:///a", "wsss://h/", "h:80"]
         {
             assert!(matches!(shown(url, None), Err(SyntaxError::Scheme { .. })), "{url:?}");
+        }
+        for url in ["hidden:hunter2@example.com/", "hidden:hunter2@example.com:443"] {
+            let error = shown(url, None).expect_err(url);
+            let said = format!("{error} {error:?}");
+            assert!(!said.contains("hidden") && !said.contains("hunter2"), "{said}");
+            assert!(said.contains("ws, wss, http and https"), "{said}");
         }
         for url in
             ["ws://", "ws://h:65536/", "ws://h:x/", "ws://[::1/", "ws://a b/", "ws:// /", "ws://1.2.3.256/"]
