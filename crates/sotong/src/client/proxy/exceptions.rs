@@ -9,10 +9,10 @@ use crate::client::endpoint::Endpoint;
 
 /// Whether the list names the endpoint.
 ///
-/// Nobody has written down what `NO_PROXY` looks like. This is what curl and Go agree on: entries between commas or white
-/// space; a name stands for itself and for all names below it, with or without a dot (or `*.`) before it; addresses and
-/// networks stand for addresses in the URL (no name is resolved for that); a port behind an entry has to be the URL's; a
-/// single `*` is every host. What cannot be understood names nobody.
+/// Nobody has written down what `NO_PROXY` looks like. Here is what either of curl and Go understands: entries between commas
+/// or (as in curl) white space; a name stands for itself and for all names below it, with or without a dot or `*.` before it
+/// (in Go a dot leaves the name itself out); addresses and networks stand for addresses in the URL (no name is resolved for
+/// that); a port behind an entry has to be the URL's (as in Go); `*` is every host. What cannot be understood names nobody.
 pub(super) fn names(list: &str, endpoint: &Endpoint) -> bool {
     list.split([',', ' ', '\t', '\r', '\n'])
         .filter(|entry| !entry.is_empty())
@@ -20,12 +20,12 @@ pub(super) fn names(list: &str, endpoint: &Endpoint) -> bool {
 }
 
 fn is_named(entry: &str, host: &Host<String>, port: u16) -> bool {
-    if entry == "*" {
-        return true;
-    }
     let (pattern, only_port) = split_port(entry);
     if only_port.is_some_and(|only| only != port) {
         return false;
+    }
+    if pattern == "*" {
+        return true;
     }
     match host {
         Host::Domain(name) => is_at_or_below(name, pattern),
@@ -79,6 +79,9 @@ mod tests {
             ("", "ws://a.example/", false),
             ("*", "ws://a.example/", true),
             ("*", "ws://[::1]/", true),
+            ("*:443", "wss://a.example/", true),
+            ("*:443", "wss://[2001:db8::1]/", true),
+            ("*:443", "ws://a.example/", false),
             ("example", "ws://a.example/", true),
             ("a.example", "ws://a.example/", true),
             ("A.Example.", "ws://a.example/", true),
