@@ -14,7 +14,7 @@ use scripted::{Scripted, unmasked};
 use sotong::web::{BinaryType, Cookies, Data, Options, ReadyState, WebSocket, on};
 use support::{CLOSE, TEXT, pull_echo};
 use tokio::io::AsyncWriteExt;
-use web::{Ears, Heard, open, options, until};
+use web::{Ears, Heard, client, open, options, until};
 
 const NOWHERE: &str = "ws://127.0.0.1:1/";
 
@@ -171,6 +171,12 @@ async fn table_handshake_has_the_origin_and_a_fresh_key() {
     let null = options().with_origin("null").expect("an origin").open(server.url()).expect("a URL");
     assert_eq!(server.request().await.fields("Origin"), ["null"]);
     drop(null);
+    // Instead of one of the client's own.
+    let with_one = client().with_header("origin", "https://other.example").expect("a header");
+    let both = options().with_client(with_one).with_origin("https://example.com").expect("a URL");
+    let socket = both.open(server.url()).expect("a URL");
+    assert_eq!(server.request().await.fields("Origin"), ["https://example.com"]);
+    drop(socket);
 }
 
 /// Keeps one value for all.

@@ -109,9 +109,18 @@ impl Client {
     }
 
     fn set_authorization(&mut self, value: String) {
-        let headers = &mut self.settings_mut().headers;
-        headers.retain(|(name, _)| !name.eq_ignore_ascii_case(AUTHORIZATION));
-        headers.push((AUTHORIZATION.to_owned(), value));
+        self.remove_header(AUTHORIZATION);
+        self.settings_mut().headers.push((AUTHORIZATION.to_owned(), value));
+    }
+
+    fn remove_header(&mut self, name: &str) {
+        self.settings_mut().headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+    }
+
+    /// Sends this header instead of those of its name that were added before.
+    pub(crate) fn with_only_header(mut self, name: &str, value: &str) -> Result<Self, HeaderError> {
+        self.remove_header(name);
+        self.with_header(name, value)
     }
 
     /// Sets the sub-protocols to offer, the one that is liked most first. Default: none.
@@ -202,8 +211,9 @@ impl Client {
     ///   [`Proxy::parse`] takes it.
     /// - `HTTP_PROXY` in capital letters is not read where `REQUEST_METHOD` is set: a web server writes there, for its CGI
     ///   programs, what strangers send in a header `Proxy` (CVE-2016-5385).
-    /// - `no_proxy`, or else `NO_PROXY`, lists hosts that are reached directly: `example.com` (and all names below it),
-    ///   `192.0.2.1`, `10.0.0.0/8`, `[2001:db8::1]`, each with `:PORT` if only that port is meant; `*` is all of them.
+    /// - `no_proxy`, or else `NO_PROXY`, lists hosts that are reached directly: `example.com` (and all names below it; so do
+    ///   `.example.com` and `*.example.com`), `192.0.2.1`, `10.0.0.0/8`, `[2001:db8::1]`, each with `:PORT` if only that port
+    ///   is meant; `*` is all of them.
     /// - `localhost`, names below it and loopback addresses are always reached directly: to a proxy they would be another
     ///   machine, its own.
     /// - A value that cannot be read fails the connect ([`ConnectError::ProxyVariable`]); a proxy that cannot be reached

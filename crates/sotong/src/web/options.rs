@@ -107,7 +107,7 @@ impl Options {
     }
 
     /// Sets the header `Origin`, by which servers tell pages apart: the origin of this URL, or `null`. Default: none is
-    /// sent, since this is no page. A client that [adds one itself](Client::with_header) sends both.
+    /// sent, since this is no page. It replaces one that the client [adds itself](Client::with_header).
     ///
     /// # Errors
     /// [`Error::SyntaxError`] when it does not parse.
@@ -179,7 +179,7 @@ impl Options {
         let mut client =
             self.client.clone().with_redirects_max(0).with_protocols(protocols).expect("each was checked");
         if let Some(origin) = &self.origin {
-            client = client.with_header("Origin", origin).expect("an origin is visible ASCII");
+            client = client.with_only_header("Origin", origin).expect("an origin is visible ASCII");
         }
         if let Some(cookie) = self.cookies.as_ref().and_then(|cookies| cookies.header(&url)) {
             client = client.clone().with_header("Cookie", cookie).unwrap_or_else(|error| {
