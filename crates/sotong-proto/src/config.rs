@@ -63,7 +63,8 @@ pub struct Config {
     /// The most bytes that may wait to be sent. Default: 2 MiB.
     ///
     /// A message that does not fit is handed back as "full". One message is always accepted when nothing is
-    /// waiting, however large it is. This is what a peer that does not read may cost. Keep it above
+    /// waiting, however large it is. This is what a peer that does not read may cost; a client in event form keeps as much
+    /// again for what its callbacks send. Keep it above
     /// `message_bytes_max` and 576 KiB if you echo, so that one read's worth of answers fits.
     pub outbox_bytes_max: usize,
     /// The most bytes of received messages that may wait for a slow application (pull form). Default: 256 KiB.

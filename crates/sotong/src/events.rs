@@ -15,6 +15,10 @@ use crate::sender::Sender;
 ///
 /// What a method sends is gathered and leaves in one write when the messages of the same read are through.
 ///
+/// While more than 64 KiB waits to be sent, a server reads no more: who does not take answers gets no questions in. A client reads
+/// on, and stops only for what its methods have sent themselves. So whatever is much is better sent by a task with a
+/// [`Sender`].
+///
 /// A method that panics ends its own connection with 1011, and nothing else.
 ///
 /// ```no_run

@@ -60,7 +60,8 @@ impl Sender {
     ///
     /// # Errors
     /// [`TrySendError::Full`] when [`outbox_bytes_max`](crate::Config::outbox_bytes_max) bytes wait already, and
-    /// [`TrySendError::Closed`] when the connection is closing or closed. Both hand the message back.
+    /// [`TrySendError::Closed`] when the connection is closing or closed. Both hand the message back. What the callbacks of a
+    /// client in event form send has as much room of its own, whatever others have sent.
     #[inline]
     pub fn try_send(&self, message: impl Outgoing) -> Result<(), TrySendError> {
         let carried = message.carry();

@@ -57,9 +57,12 @@ use crate::transport::Transport;
 
 /// How often a turn reads before it lets other tasks of its thread have theirs.
 const READS_PER_TURN: usize = 4;
-/// With more than this waiting to be sent, reading stops: a peer that does not take answers gets no questions in. A
-/// client that is read by `recv` reads on, as browsers do: what it takes in waits in its inbox, which has a limit of its
-/// own, and a server that stops reading in the same way would wait for it, and it for the server.
+/// With more than this waiting to be sent, reading stops: a peer that does not take answers gets no questions in.
+///
+/// A client reads on, as browsers do, because a server that stops reading in the same way would wait for it, and it for the
+/// server. Read by `recv`, what it takes in waits in its inbox, which has a limit of its own. In event form nothing
+/// waits on the way in, and of what waits on the way out only that counts which its callbacks have sent: those are the
+/// answers. They have room of their own, as much again as the outbox, so that it is there for them whatever others send.
 const UNSENT_BYTES_MAX: usize = 64 * 1024;
 
 /// The future of one connection, spawned when its handshake is done.
@@ -314,6 +317,11 @@ impl<S: Sink> Driver<S> {
             return SCRATCH_BYTES;
         }
         let reads_on = self.side == Side::Client && self.shared().form == Form::Pull;
+        let unsent = match unsent {
+            0 => 0,
+            _ if self.shared().reads_for_callbacks() => self.shared().lock().waiting_from_callbacks(),
+            _ => unsent,
+        };
         // No more than what can be answered with as much.
         let answerable = self.shared().outbox_bytes_max().saturating_sub(unsent);
         if !reads_on && unsent > UNSENT_BYTES_MAX.min(answerable) {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::task::{Poll, Waker, ready};
 use std::time::Duration;
 
-use sotong_proto::{Close, Closed, Config, Cork, Initiator, Outbox, Refused, Replies, Time};
+use sotong_proto::{
+    Close, Closed, Config, Cork, FRAME_HEADER_BYTES_MAX, Initiator, Outbox, Refused, Replies, Time,
+};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -71,8 +73,19 @@ pub(crate) struct Outbound {
     pub(super) membership: Option<Box<Membership>>,
     /// Who waits for what. Most connections have nobody.
     waiting: Option<Box<Waiting>>,
+    /// What waits of a client's callbacks, from the first that they send on.
+    from_callbacks: Option<Box<FromCallbacks>>,
     /// The number of the last Ping that had one. None is used twice: a Pong may come late.
     last_ping: u64,
+}
+
+/// What waits of that which the callbacks of a client in event form have sent.
+#[derive(Default)]
+struct FromCallbacks {
+    /// Bytes that were queued since a moment when none waited.
+    bytes: usize,
+    /// How many bytes must leave before none waits again.
+    ahead: usize,
 }
 
 /// A Close that the core wants to send while answers to messages before it may still come.
@@ -123,6 +136,7 @@ impl Outbound {
             raised: None,
             membership: None,
             waiting: None,
+            from_callbacks: None,
             last_ping: 0,
         }
     }
@@ -143,6 +157,37 @@ impl Outbound {
         }?;
         self.sent.count(message.as_ref().as_bytes().len());
         Ok(())
+    }
+
+    /// Queues what a callback of a client sends. Such messages have room of their own, `bytes_max`, because the client reads
+    /// on and is called while others' messages fill the outbox.
+    pub(super) fn push_from_callback(
+        &mut self,
+        message: &Carried<'_>,
+        bytes_max: usize,
+    ) -> Result<(), Refused> {
+        let before = self.outbox.len();
+        match self.push(message) {
+            Err(Refused::Full) => {
+                let waiting = self.waiting_from_callbacks();
+                let more = FRAME_HEADER_BYTES_MAX + message.as_ref().as_bytes().len();
+                if waiting != 0 && waiting.saturating_add(more) > bytes_max {
+                    return Err(Refused::Full);
+                }
+                self.push_regardless(message);
+            }
+            done => done?,
+        }
+        let after = self.outbox.len();
+        let waiting = self.from_callbacks.get_or_insert_default();
+        waiting.bytes += after - before;
+        waiting.ahead = after;
+        Ok(())
+    }
+
+    /// How many bytes wait that callbacks of a client have sent; at least so many, because some may have left.
+    pub(super) fn waiting_from_callbacks(&self) -> usize {
+        self.from_callbacks.as_ref().map_or(0, |waiting| waiting.bytes)
     }
 
     /// Queues a message whether there is room or not.
@@ -178,6 +223,12 @@ impl Outbound {
         let is_empty = self.outbox.is_empty();
         if let Some(membership) = &mut self.membership {
             membership.offered(is_empty);
+        }
+        if let Some(waiting) = &mut self.from_callbacks {
+            waiting.ahead = waiting.ahead.saturating_sub(bytes);
+            if waiting.ahead == 0 || is_empty {
+                **waiting = FromCallbacks::default();
+            }
         }
         let Some(waiting) = &mut self.waiting else { return News::default() };
         for (remaining, _) in &mut waiting.flushes {
@@ -436,5 +487,43 @@ impl News {
         if told.is_err() {
             tracing::error!("a waker panicked");
         }
+    }
+}
+
+#[cfg(all(test, not(sotong_shuttle)))]
+mod tests {
+    use super::*;
+    use sotong_proto::{MessageRef, Seed};
+
+    #[test]
+    fn what_callbacks_of_a_client_send_has_as_much_room_again_and_no_more() {
+        const MAX: usize = 1000;
+        let payload = [7; 100 - 6];
+        let message = |length| Carried::Borrowed(MessageRef::Binary(&payload[..length]));
+        let config = Arc::new(Config::default().with_outbox_bytes_max(MAX));
+        let mut outbound = Outbound::new(Outbox::client(config, Seed([1; 32])), None);
+        for _ in 0..10 {
+            outbound.push(&message(94)).expect("there is room");
+        }
+        assert_eq!(outbound.push(&message(0)), Err(Refused::Full));
+        assert_eq!(outbound.waiting_from_callbacks(), 0);
+        for _ in 0..9 {
+            outbound.push_from_callback(&message(94), MAX).expect("it has room of its own");
+        }
+        assert_eq!((outbound.outbox.len(), outbound.waiting_from_callbacks()), (1900, 900));
+        let room = 100 - FRAME_HEADER_BYTES_MAX;
+        assert_eq!(outbound.push_from_callback(&message(room + 1), MAX), Err(Refused::Full));
+        outbound.push_from_callback(&message(room), MAX).expect("the largest header is counted");
+        assert_eq!(outbound.push(&message(0)), Err(Refused::Full), "others have no more room than before");
+
+        // What others send behind it does not count, and all of it counts until the last byte has left.
+        let from_callbacks = outbound.waiting_from_callbacks();
+        outbound.push_regardless(&message(94));
+        for (left, waits) in [(1000 + from_callbacks - 1, from_callbacks), (1, 0)] {
+            outbound.outbox.advance_and_give_back(left);
+            drop(outbound.left(left));
+            assert_eq!(outbound.waiting_from_callbacks(), waits);
+        }
+        assert_eq!(outbound.outbox.len(), 100);
     }
 }

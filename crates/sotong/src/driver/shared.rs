@@ -271,9 +271,19 @@ impl Shared {
             }
         }
         let mut outbound = self.lock();
-        outbound.push(message)?;
+        if self.reads_for_callbacks() && turn::is_turn_of(self.address()) {
+            outbound.push_from_callback(message, self.outbox_bytes_max())?;
+        } else {
+            outbound.push(message)?;
+        }
         self.queued(outbound);
         Ok(())
+    }
+
+    /// Whether it is a client in event form: it reads on while others' messages wait, and what its callbacks send is
+    /// counted apart.
+    pub(super) fn reads_for_callbacks(&self) -> bool {
+        self.form == Form::Events && self.side() == Side::Client
     }
 
     /// Publishes what was queued and lets the driver know, if it does not know already.
