@@ -1,7 +1,7 @@
 //! Which addresses a client may connect to, for URLs that come from strangers.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
 use url::Host;
@@ -120,6 +120,16 @@ impl AddressPolicy {
         !is_in(&self.refused) && (is_in(&self.allowed) || is_public())
     }
 
+    /// Leaves in `addresses` what may be dialled, in its order, and returns the rest.
+    ///
+    /// # Errors
+    /// When nothing is left.
+    pub(super) fn sift(&self, addresses: &mut Vec<SocketAddr>) -> Result<Vec<IpAddr>, AddressError> {
+        let refused = addresses.extract_if(.., |address| !self.allows(address.ip()));
+        let refused: Vec<IpAddr> = refused.map(|address| address.ip()).collect();
+        if addresses.is_empty() { Err(AddressError::Refused { addresses: refused }) } else { Ok(refused) }
+    }
+
     /// Whether a proxy may be asked for that host.
     pub(super) fn check_behind_proxy(&self, host: &Host<String>) -> Result<(), AddressError> {
         match endpoint::address(host) {
@@ -220,15 +230,21 @@ pub enum AddressError {
     BehindProxy,
 }
 
+/// How many addresses an error shows: a name may stand for very many.
+const SHOWN_MAX: usize = 8;
+
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AddressError::Refused { addresses } => {
                 f.write_str("the address policy refuses ")?;
-                for (index, address) in addresses.iter().enumerate() {
+                for (index, address) in addresses.iter().take(SHOWN_MAX).enumerate() {
                     write!(f, "{}{address}", if index == 0 { "" } else { ", " })?;
                 }
-                Ok(())
+                match addresses.len().saturating_sub(SHOWN_MAX) {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
             }
             AddressError::BehindProxy => f.write_str(
                 "the address policy refuses a name that a proxy would resolve \
@@ -246,6 +262,33 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap_or_else(|_| panic!("an address: {text}"))
+    }
+
+    #[test]
+    fn of_a_mixed_list_what_is_public_is_left_in_its_order() {
+        let at = |text: &str| SocketAddr::new(ip(text), 443);
+        let mut addresses: Vec<SocketAddr> =
+            ["10.0.0.1", "2001:4860::1", "::1", "8.8.8.8", "::ffff:127.0.0.1", "9.9.9.9", "fe80::1"]
+                .map(at)
+                .into();
+        let policy = AddressPolicy::public();
+        let refused = policy.sift(&mut addresses).expect("some are public");
+        assert_eq!(addresses, ["2001:4860::1", "8.8.8.8", "9.9.9.9"].map(at));
+        assert_eq!(refused, ["10.0.0.1", "::1", "::ffff:127.0.0.1", "fe80::1"].map(ip));
+        let mut addresses = vec![at("192.168.0.1"), at("fd00::1")];
+        let error = policy.sift(&mut addresses).expect_err("none is");
+        assert!(addresses.is_empty());
+        assert_eq!(error.to_string(), "the address policy refuses 192.168.0.1, fd00::1");
+    }
+
+    #[test]
+    fn an_error_shows_some_of_very_many_addresses() {
+        let of = |count: u8| AddressError::Refused {
+            addresses: (1..=count).map(|last| IpAddr::from([10, 0, 0, last])).collect(),
+        };
+        let eight = of(8).to_string();
+        assert!(eight.ends_with("10.0.0.7, 10.0.0.8"), "{eight}");
+        assert_eq!(of(200).to_string(), format!("{eight} and 192 more"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use url::Host;
 
-use super::address_policy::{AddressError, AddressPolicy};
+use super::address_policy::AddressPolicy;
 use super::endpoint;
 use super::error::ConnectError;
 use super::gate::{self, Pass};
@@ -67,12 +67,9 @@ pub(super) async fn dial(
     };
     // From here on it is these addresses that are dialled, and no name is asked for again.
     if let Some(policy) = policy {
-        let refused = addresses.extract_if(.., |address| !policy.allows(address.ip()));
-        let refused: Vec<IpAddr> = refused.map(|address| address.ip()).collect();
-        if addresses.is_empty() {
-            let error = AddressError::Refused { addresses: refused };
-            return Err(ConnectError::Address { host: place.clone(), error });
-        }
+        let refused = policy
+            .sift(&mut addresses)
+            .map_err(|error| ConnectError::Address { host: place.clone(), error })?;
         if !refused.is_empty() {
             tracing::debug!(host = place, ?refused, "the address policy leaves out some addresses");
         }
