@@ -373,6 +373,12 @@ impl Outbox {
         room
     }
 
+    /// Frees the room that what waits does not need. For a driver whose carrier takes nothing at the moment: with what
+    /// leaves it is done by itself.
+    pub fn tighten(&mut self) {
+        self.queue.tighten();
+    }
+
     /// Takes everything that waits, as one run of bytes: for tests and for carriers that want it so.
     pub fn take_bytes(&mut self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.len());

@@ -141,13 +141,17 @@ impl Queue {
             return room;
         }
         self.advance_partly(count);
-        // Who waits long holds little more than what waits, however much room there was.
+        self.tighten();
+        Vec::new()
+    }
+
+    /// Who waits long holds little more than what waits, however much room there was.
+    pub(super) fn tighten(&mut self) {
         let waiting = self.front.len() - self.sent;
         if self.front.capacity() >= SHRUNK_BYTES_MIN.max(4 * waiting) {
             self.front.drain(..std::mem::take(&mut self.sent));
             self.front.shrink_to_fit();
         }
-        Vec::new()
     }
 
     fn advance_partly(&mut self, mut count: usize) {
@@ -220,6 +224,13 @@ mod tests {
         assert_eq!(queue.advance(1000).capacity(), 0);
         assert!(queue.front.capacity() < 4096, "{}", queue.front.capacity());
         assert_eq!(content(&queue), [1; 2000]);
+        // Nor where nothing leaves at all.
+        let mut stalled = Queue::default();
+        stalled.lend(Vec::with_capacity(60_000));
+        stalled.write(|run| run.extend_from_slice(b"hello"));
+        stalled.tighten();
+        assert!(stalled.front.capacity() < 4096, "{}", stalled.front.capacity());
+        assert_eq!(content(&stalled), *b"hello");
         // What is small keeps what it has.
         let capacity = queue.front.capacity();
         queue.advance(1990);

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Poll, Waker, ready};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use sotong_proto::{
@@ -142,7 +142,7 @@ impl Outbound {
     }
 
     pub(crate) fn push(&mut self, message: &Carried<'_>) -> Result<(), Refused> {
-        if self.over.is_some() {
+        if self.is_closing() {
             return Err(Refused::Closed);
         }
         if self.outbox.is_empty() {
@@ -278,9 +278,12 @@ impl Outbound {
         }
         let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
         let used = self.outbox.io_slices(&mut slices);
-        let count = ready!(write(&slices[..used]))?;
-        put_spare(self.outbox.advance_and_give_back(count));
-        Poll::Ready(Ok(count))
+        let result = write(&slices[..used]);
+        match result {
+            Poll::Ready(Ok(count)) => put_spare(self.outbox.advance_and_give_back(count)),
+            Poll::Ready(Err(_)) | Poll::Pending => self.outbox.tighten(),
+        }
+        result
     }
 
     /// Keeps what the kernel did not take of what was corked, of which `sent` bytes have left.
@@ -494,6 +497,30 @@ impl News {
 mod tests {
     use super::*;
     use sotong_proto::{MessageRef, Seed};
+
+    #[test]
+    fn the_spare_buffer_is_not_held_by_who_cannot_send() {
+        const SPARE: usize = 50_000;
+        let outbound = || Outbound::new(Outbox::server(Arc::new(Config::default())), None);
+        let hello = Carried::Borrowed(MessageRef::Text("hello"));
+        put_spare(Vec::with_capacity(SPARE));
+        // Its Close is out, so it accepts nothing, and borrows nothing.
+        let mut closed = outbound();
+        closed.outbox.close(Close::empty(), Initiator::Local);
+        closed.outbox.advance(closed.outbox.len());
+        assert_eq!(closed.push(&hello), Err(Refused::Closed));
+        let spare = take_spare();
+        assert_eq!(spare.capacity(), SPARE);
+        // Its peer takes nothing: it keeps what it needs. Once all has left, that is the spare buffer.
+        put_spare(spare);
+        let mut stalled = outbound();
+        stalled.push(&hello).expect("nobody has closed");
+        assert!(stalled.write(&mut Cork::new(), &[], |_| Poll::Pending).is_pending());
+        let all = |slices: &[IoSlice<'_>]| Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
+        assert!(matches!(stalled.write(&mut Cork::new(), &[], all), Poll::Ready(Ok(7))));
+        let spare = take_spare().capacity();
+        assert!((7..4096).contains(&spare), "{spare}");
+    }
 
     #[test]
     fn what_callbacks_of_a_client_send_has_as_much_room_again_and_no_more() {
