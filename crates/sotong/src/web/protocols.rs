@@ -63,15 +63,10 @@ impl<S: Clone + Into<String>> sealed::Protocols for &[S] {
 /// The standard compares letter by letter: `chat` and `Chat` are two.
 pub(super) fn checked(protocols: impl Protocols) -> Result<Vec<String>, SyntaxError> {
     let protocols = sealed::Protocols::into_list(protocols);
-    for (index, protocol) in protocols.iter().enumerate() {
-        if let Err(error) = Client::new().with_protocols([protocol]) {
-            let character =
-                if let RequestError::Protocol { character, .. } = error { character } else { None };
-            return Err(SyntaxError::Protocol { index, character });
-        }
-        if protocols[..index].contains(protocol) {
-            return Err(SyntaxError::ProtocolTwice { index });
-        }
+    match Client::new().with_protocols(&protocols) {
+        Ok(_) => Ok(protocols),
+        Err(RequestError::Protocol { index, character }) => Err(SyntaxError::Protocol { index, character }),
+        Err(RequestError::ProtocolTwice { index }) => Err(SyntaxError::ProtocolTwice { index }),
+        Err(error) => unreachable!("a list of sub-protocols was checked, and nothing else: {error}"),
     }
-    Ok(protocols)
 }
