@@ -7,20 +7,7 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use sotong_proto::{
-    Close, Config, Connection, Cork, Event, Initiator, MessageRef, Outbox, Replies, Side, Time,
-};
-
-struct NoReplies;
-
-impl Replies for NoReplies {
-    fn pong(&mut self, _payload: &[u8]) {}
-    fn ping(&mut self, _payload: &[u8]) {}
-    fn close(&mut self, _close: Close, _first: Initiator) {}
-    fn take_message_sent(&mut self) -> bool {
-        false
-    }
-}
+use sotong_proto::{Config, Connection, Cork, Event, MessageRef, Outbox, Side, Time};
 
 /// How many messages one read brings.
 const BATCH: usize = 32;
@@ -40,10 +27,13 @@ fn frames(opcode: u8, bytes: usize) -> Vec<u8> {
 }
 
 fn parse(count: usize, mut bytes: Vec<u8>, mut take: impl FnMut(MessageRef<'_>), mut turn: impl FnMut()) {
-    let mut connection = Connection::new(Side::Server, Arc::new(Config::default()), Time::ZERO);
+    let config = Arc::new(Config::default());
+    // Nothing in these frames is answered by the core.
+    let mut answers = Outbox::server(config.clone());
+    let mut connection = Connection::new(Side::Server, config, Time::ZERO);
     for _ in 0..count / BATCH {
         let mut received = connection.receive(black_box(&mut bytes), Time::ZERO);
-        while let Some(Event::Message(message)) = received.next(&mut NoReplies) {
+        while let Some(Event::Message(message)) = received.next(&mut answers) {
             take(message);
         }
         turn();

@@ -2,13 +2,13 @@
 //! that unmasks and checks at once.
 //!
 //! Both ways take turns, some hundred microseconds each, because a virtual machine's speed moves within seconds; criterion
-//! (`cargo bench -p sotong-bench`) measures one after the other.
+//! (`cargo bench -p sotong-bench`), which measures one after the other, is for the history of each.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sotong_proto::{Close, Config, Connection, Event, Initiator, Replies, Side, Time};
+use sotong_proto::{Config, Connection, Event, Outbox, Side, Time};
 
 use crate::arguments::CodecSettings;
 use crate::cores::{self, Pinning};
@@ -24,22 +24,12 @@ const TURN: Duration = Duration::from_micros(300);
 /// Small messages come many in one read.
 const SMALL_IN_ONE_READ: usize = 100;
 
-/// Nothing in these frames is answered by the core.
-struct NoReplies;
-
-impl Replies for NoReplies {
-    fn pong(&mut self, _payload: &[u8]) {}
-    fn ping(&mut self, _payload: &[u8]) {}
-    fn close(&mut self, _close: Close, _first: Initiator) {}
-    fn take_message_sent(&mut self) -> bool {
-        false
-    }
-}
-
 /// Some frames in a buffer, to be read again and again: their key is zero, which is as much work as any other, and leaves
 /// the text as it is.
 struct Reader {
     connection: Connection,
+    /// For the core's answers. Nothing in these frames is answered.
+    outbox: Outbox,
     frames: Vec<u8>,
     count: usize,
     /// Look at the payload again, as a reader does whose unmasking does not.
@@ -52,8 +42,9 @@ impl Reader {
         for _ in 0..count {
             frame::write_masked(&mut frames, opcode, [0; 4], text.as_bytes());
         }
-        let connection = Connection::new(Side::Server, Arc::new(Config::default()), Time::ZERO);
-        Reader { connection, frames, count, checks: opcode == Opcode::Binary }
+        let config = Arc::new(Config::default());
+        let connection = Connection::new(Side::Server, config.clone(), Time::ZERO);
+        Reader { connection, outbox: Outbox::server(config), frames, count, checks: opcode == Opcode::Binary }
     }
 
     /// Nanoseconds for one message.
@@ -62,7 +53,7 @@ impl Reader {
         for _ in 0..rounds {
             let mut received = self.connection.receive(black_box(&mut self.frames), Time::ZERO);
             let mut messages = 0;
-            while let Some(event) = received.next(&mut NoReplies) {
+            while let Some(event) = received.next(&mut self.outbox) {
                 let Event::Message(message) = black_box(event) else { panic!("a message was sent") };
                 if self.checks {
                     assert!(simdutf8::basic::from_utf8(message.as_bytes()).is_ok(), "text was sent");
