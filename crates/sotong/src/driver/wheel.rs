@@ -3,6 +3,7 @@
 //! A connection moves on the wheel only when its alarm rings or gets earlier, not with each message. Deadlines
 //! beyond the wheel's reach ring at its end and are armed again.
 
+use std::ops::{Index, IndexMut};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ impl Slot {
 pub(crate) struct Wheel {
     /// Made with the first alarm. Each holds slots; a slot is in one bucket at most.
     buckets: Vec<Vec<Slot>>,
-    places: Vec<Place>,
+    places: Places,
     free: Vec<Slot>,
     /// Everything before this tick has rung.
     current: u64,
@@ -39,14 +40,60 @@ pub(crate) struct Wheel {
 
 struct Place {
     waker: Option<Waker>,
-    /// The tick at which it rings, or `NEVER`.
-    tick: u64,
     /// Where it stands in its bucket.
     index: u32,
+    /// The bucket that it is in, or `NOWHERE`. Its tick follows from that: all that are armed are within the wheel's reach.
+    bucket: u16,
 }
 
-/// The tick of a place that is not armed.
+/// The bucket of a place that is not armed.
+const NOWHERE: u16 = u16::MAX;
+const _: () = assert!(BUCKETS <= NOWHERE as u64);
+
+/// A tick that never comes.
 const NEVER: u64 = u64::MAX;
+
+/// A list that grows by blocks: nothing moves, and no more than one block is there for nothing. A `Vec` would have room for
+/// twice as many when it has just grown, and the old ones' memory beside that until the allocator gives it back.
+#[derive(Default)]
+struct Places {
+    blocks: Vec<Vec<Place>>,
+}
+
+impl Places {
+    const BLOCK: usize = 256;
+
+    fn len(&self) -> usize {
+        self.blocks.last().map_or(0, |last| (self.blocks.len() - 1) * Self::BLOCK + last.len())
+    }
+
+    fn push(&mut self, place: Place) {
+        if self.blocks.last().is_none_or(|last| last.len() == Self::BLOCK) {
+            self.blocks.push(Vec::with_capacity(Self::BLOCK));
+        }
+        if let Some(last) = self.blocks.last_mut() {
+            last.push(place);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Place> {
+        self.blocks.iter().flatten()
+    }
+}
+
+impl Index<Slot> for Places {
+    type Output = Place;
+
+    fn index(&self, Slot(number): Slot) -> &Place {
+        &self.blocks[number as usize / Self::BLOCK][number as usize % Self::BLOCK]
+    }
+}
+
+impl IndexMut<Slot> for Places {
+    fn index_mut(&mut self, Slot(number): Slot) -> &mut Place {
+        &mut self.blocks[number as usize / Self::BLOCK][number as usize % Self::BLOCK]
+    }
+}
 
 fn tick_of(time: Time) -> u64 {
     let ticks = (time - Time::ZERO).as_nanos() / TICK.as_nanos();
@@ -59,7 +106,7 @@ fn time_of(tick: u64) -> Time {
 
 impl Default for Wheel {
     fn default() -> Self {
-        Wheel { buckets: Vec::new(), places: Vec::new(), free: Vec::new(), current: 0, armed: 0, look: NEVER }
+        Wheel { buckets: Vec::new(), places: Places::default(), free: Vec::new(), current: 0, armed: 0, look: NEVER }
     }
 }
 
@@ -68,16 +115,14 @@ impl Wheel {
         if let Some(slot) = self.free.pop() {
             return slot;
         }
-        self.places.push(Place { waker: None, tick: NEVER, index: 0 });
-        Slot(
-            u32::try_from(self.places.len() - 1)
-                .expect("there are fewer connections than 2^32 file descriptors"),
-        )
+        let number = u32::try_from(self.places.len());
+        self.places.push(Place { waker: None, index: 0, bucket: NOWHERE });
+        Slot(number.expect("there are fewer connections than 2^32 file descriptors"))
     }
 
     pub(crate) fn remove(&mut self, slot: Slot) {
         self.disarm(slot);
-        self.places[slot.0 as usize].waker = None;
+        self.places[slot].waker = None;
         self.free.push(slot);
         if self.free.len() == self.places.len() {
             // Nobody is left: memory returns to where it was.
@@ -87,7 +132,7 @@ impl Wheel {
 
     /// Arms the slot; returns when it rings, and whether that is before the next look at the wheel.
     pub(crate) fn arm(&mut self, slot: Slot, due: Time, now: Time, waker: &Waker) -> (Time, bool) {
-        let place = &mut self.places[slot.0 as usize];
+        let place = &mut self.places[slot];
         if !place.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
             place.waker = Some(waker.clone());
         }
@@ -106,26 +151,26 @@ impl Wheel {
         let tick = (tick_of(due) + 1).clamp(self.current, self.current + BUCKETS - 1);
         let is_first = tick < self.look;
         self.look = self.look.min(tick);
-        let bucket = &mut self.buckets[(tick % BUCKETS) as usize];
-        let place = &mut self.places[slot.0 as usize];
-        place.tick = tick;
-        place.index = bucket.len() as u32;
+        let number = (tick % BUCKETS) as u16;
+        let bucket = &mut self.buckets[usize::from(number)];
+        let place = &mut self.places[slot];
+        (place.bucket, place.index) = (number, bucket.len() as u32);
         bucket.push(slot);
         self.armed += 1;
         (time_of(tick), is_first)
     }
 
     fn disarm(&mut self, slot: Slot) {
-        let place = &mut self.places[slot.0 as usize];
-        let tick = std::mem::replace(&mut place.tick, NEVER);
-        if tick == NEVER {
+        let place = &mut self.places[slot];
+        let number = std::mem::replace(&mut place.bucket, NOWHERE);
+        if number == NOWHERE {
             return;
         }
         let index = place.index as usize;
-        let bucket = &mut self.buckets[(tick % BUCKETS) as usize];
+        let bucket = &mut self.buckets[usize::from(number)];
         bucket.swap_remove(index);
-        if let Some(moved) = bucket.get(index) {
-            self.places[moved.0 as usize].index = index as u32;
+        if let Some(&moved) = bucket.get(index) {
+            self.places[moved].index = index as u32;
         }
         self.armed -= 1;
     }
@@ -141,8 +186,8 @@ impl Wheel {
             let slots = std::mem::take(&mut self.buckets[(self.current % BUCKETS) as usize]);
             self.armed -= slots.len();
             for slot in slots {
-                let place = &mut self.places[slot.0 as usize];
-                place.tick = NEVER;
+                let place = &mut self.places[slot];
+                place.bucket = NOWHERE;
                 due.extend(place.waker.clone());
             }
             self.current += 1;
@@ -159,12 +204,20 @@ impl Wheel {
 
     /// Moves every alarm, of the armed and of the waiting, to the moment that `due` says, unless it is earlier.
     pub(crate) fn rearm_all(&mut self, now: Time, due: impl Fn(Slot) -> Time) {
-        for index in 0..self.places.len() {
-            if self.places[index].waker.is_some() {
-                let slot = Slot(index as u32);
-                let earlier = time_of(self.places[index].tick).min(due(slot));
+        for slot in (0..self.places.len() as u32).map(Slot) {
+            if self.places[slot].waker.is_some() {
+                let earlier = time_of(self.tick(slot)).min(due(slot));
                 self.place_at(slot, earlier, now);
             }
+        }
+    }
+
+    /// When it rings, or `NEVER`.
+    fn tick(&self, slot: Slot) -> u64 {
+        match self.places[slot].bucket {
+            NOWHERE => NEVER,
+            // Of the ticks within reach, the one that has this bucket.
+            number => self.current + (u64::from(number) + BUCKETS - self.current % BUCKETS) % BUCKETS,
         }
     }
 }
@@ -265,7 +318,42 @@ mod tests {
         }
         assert_eq!(expire(&mut wheel, 21_000), 1);
         wheel.remove(slots[99]);
-        assert_eq!(wheel.places.capacity() + wheel.buckets.capacity() + wheel.free.capacity(), 0);
+        assert_eq!(wheel.places.blocks.capacity() + wheel.buckets.capacity() + wheel.free.capacity(), 0);
+    }
+
+    #[test]
+    fn the_tick_of_each_place_is_known_wherever_the_wheel_stands() {
+        let waker = Waker::from(Arc::new(Rings::default()));
+        let mut wheel = Wheel::default();
+        let keeper = wheel.insert();
+        let slot = wheel.insert();
+        assert_eq!(wheel.tick(slot), NEVER);
+        for now in (0..200_000).step_by(1_777) {
+            expire(&mut wheel, now);
+            wheel.arm(keeper, at(now + 60_000), at(now), &waker);
+            for after in [0, 1, 32, 5_000, 64_000, 65_000] {
+                let (rings, _) = wheel.arm(slot, at(now + after), at(now), &waker);
+                assert_eq!(time_of(wheel.tick(slot)), rings, "{after} ms after {now}");
+            }
+        }
+        wheel.rearm_all(at(200_000), |_| at(201_000));
+        assert_eq!(expire(&mut wheel, 201_100), 2, "all were moved");
+    }
+
+    #[test]
+    fn places_are_found_in_every_block() {
+        let waker = Waker::from(Arc::new(Rings::default()));
+        let mut wheel = Wheel::default();
+        let slots: Vec<Slot> = (0..3 * Places::BLOCK + 1).map(|_| wheel.insert()).collect();
+        assert_eq!((wheel.places.len(), wheel.places.blocks.len()), (slots.len(), 4));
+        for (number, slot) in slots.iter().enumerate() {
+            wheel.arm(*slot, at(1_000 + 32 * number as u64), at(0), &waker);
+        }
+        for (number, slot) in slots.iter().enumerate() {
+            assert_eq!(time_of(wheel.tick(*slot)), at(1_024 + 32 * number as u64));
+        }
+        assert_eq!(wheel.wakers().len(), slots.len());
+        assert_eq!(size_of::<Place>(), 24, "a connection has one, whatever it does");
     }
 
     #[test]
