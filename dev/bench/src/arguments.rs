@@ -16,7 +16,8 @@ use crate::fan_out_server::Style;
 use crate::frame::Kind;
 use crate::handshake::Offer;
 use crate::load::Load;
-use crate::server::Peer;
+use crate::one_way_server::{Shape, Way};
+use crate::recipe::Peer;
 
 /// What to do.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     FanOut(FanOutSettings),
     FanOutMemory(FanOutMemorySettings),
     FanOutServer(FanOutServerSettings),
+    OneWay(OneWaySettings),
+    OneWayServer(OneWayServerSettings),
 }
 
 #[derive(Debug)]
@@ -132,6 +135,27 @@ pub(crate) struct FanOutServerSettings {
     pub(crate) compress: bool,
 }
 
+#[derive(Debug)]
+pub(crate) struct OneWaySettings {
+    pub(crate) way: Way,
+    /// Whether the known servers of others take part.
+    pub(crate) others: bool,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) pinning: Pinning,
+    pub(crate) connections: usize,
+    pub(crate) runs: usize,
+    pub(crate) warm_up: Duration,
+    pub(crate) window: Duration,
+    pub(crate) page: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+pub(crate) struct OneWayServerSettings {
+    pub(crate) way: Way,
+    pub(crate) shape: Shape,
+    pub(crate) listen: SocketAddr,
+}
+
 /// Why there is no command.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -177,6 +201,22 @@ enum TypedCommand {
     },
     /// CPU per connection: connect, handshake, close.
     Connects(TypedConnects),
+    /// CPU per message that is streamed in: text of 32 bytes, counted.
+    Receive(TypedOneWay),
+    /// CPU and system calls per message that one task sends in a loop: text of 32 bytes.
+    Send(TypedOneWay),
+    /// The servers of `receive` and `send`, on the library, and their floor.
+    OneWayServer {
+        /// Which way messages go.
+        #[arg(value_enum)]
+        way: Way,
+        /// Which form of the library serves, or the floor.
+        #[arg(long, value_enum, default_value = "event")]
+        shape: Shape,
+        /// Where to listen.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+    },
     /// CPU per delivery: one speaker, many subscribers.
     FanOut(TypedFanOut),
     /// Memory per slow reader of a large publication.
@@ -307,6 +347,50 @@ struct TypedFanOut {
 }
 
 #[derive(Debug, Args)]
+struct TypedOneWay {
+    /// How many connections.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: u32,
+    /// How often each server is measured.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    runs: u16,
+    /// Measure the known servers of others, too; `dev/bench/measure --prepare` installs them.
+    #[arg(long)]
+    others: bool,
+    /// A server to compare with, which speaks as `one-way-server` does. May be given again.
+    #[arg(long = "peer", value_name = "NAME=COMMAND")]
+    peers: Vec<Peer>,
+    /// Leave both sides to the scheduler, instead of one core each.
+    #[arg(long)]
+    no_pin: bool,
+    /// The measured window.
+    #[arg(long, value_name = "SECONDS", default_value = "0.5", value_parser = seconds_above_zero)]
+    seconds: Duration,
+    /// What goes before it.
+    #[arg(long, value_name = "SECONDS", default_value = "0.2", value_parser = seconds)]
+    warm_up: Duration,
+    /// Write the results into this page of the documentation, between its marks, with a picture beside it.
+    #[arg(long, value_name = "PAGE")]
+    write: Option<PathBuf>,
+}
+
+impl TypedOneWay {
+    fn command(self, way: Way) -> Command {
+        Command::OneWay(OneWaySettings {
+            way,
+            others: self.others,
+            peers: self.peers,
+            pinning: if self.no_pin { Pinning::Free } else { Pinning::Cores { server: 0, load: 1 } },
+            connections: self.connections as usize,
+            runs: usize::from(self.runs),
+            warm_up: self.warm_up,
+            window: self.seconds,
+            page: self.write,
+        })
+    }
+}
+
+#[derive(Debug, Args)]
 struct TypedFanOutMemory {
     /// How many subscribers, none of which reads.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -383,7 +467,7 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
     let typed = Typed::try_parse_from(arguments).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Help(error.render().to_string()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Wrong(
-            "say what to do: raw, load, run, memory, codec, connects, fan-out or fan-out-memory (see --help)"
+            "say what to do: raw, load, run, memory, codec, connects, receive, send, fan-out or fan-out-memory (see --help)"
                 .into(),
         ),
         _ => Stop::Wrong(in_one_line(&error.render().to_string())),
@@ -454,6 +538,11 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
             payload_bytes: typed.bytes as usize,
             idle: typed.idle,
         }),
+        TypedCommand::Receive(typed) => typed.command(Way::Receive),
+        TypedCommand::Send(typed) => typed.command(Way::Send),
+        TypedCommand::OneWayServer { way, shape, listen } => {
+            Command::OneWayServer(OneWayServerSettings { way, shape, listen })
+        }
         TypedCommand::FanOutServer { listen, style, threads, compress } => {
             Command::FanOutServer(FanOutServerSettings { listen, style, threads, compress })
         }

@@ -16,7 +16,8 @@ use crate::machine;
 use crate::page::{Part, Section};
 use crate::plot::{Bar, Plot};
 use crate::process;
-use crate::server::{self, Recipe, Server};
+use crate::recipe::{self, Recipe};
+use crate::server::Server;
 use crate::spread::Spread;
 
 /// How many connections are opened before they are closed: so many that the two readings of the server's CPU time beside
@@ -46,7 +47,7 @@ struct Line<'a> {
 /// The subcommand `connects`.
 pub(crate) fn run(settings: &ConnectsSettings) -> Result<()> {
     let recipes =
-        server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), Offer::Nothing)?;
+        recipe::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), Offer::Nothing)?;
     println!("{}", machine::facts());
     println!(
         "{} runs of {:?} after {:?} of warm-up; {BATCH} connections are opened one at a time, then closed",
@@ -125,19 +126,19 @@ fn section(settings: &ConnectsSettings, recipes: &[Recipe], mut lines: Vec<Line<
             settings.runs, settings.window
         ),
     ];
-    facts.extend(Some(server::versions(recipes)?).filter(|versions| !versions.is_empty()));
+    facts.extend(Some(recipe::versions(recipes)?).filter(|versions| !versions.is_empty()));
     let row = |line: &Line<'_>| {
-        vec![server::shown(line.name).0, line.open.show(), line.ratio.show(), line.close.show()]
+        vec![recipe::shown(line.name).0, line.open.show(), line.ratio.show(), line.close.show()]
     };
     let bar = |line: &Line<'_>| {
-        let (label, is_ours) = server::shown(line.name);
+        let (label, is_ours) = recipe::shown(line.name);
         Bar { label, spread: line.open, is_ours }
     };
     let part = Part {
         heads: vec![
             "server".into(),
             "µs of server CPU to connect and shake hands".into(),
-            format!("times {}", server::shown(&recipes[0].name).0),
+            format!("times {}", recipe::shown(&recipes[0].name).0),
             "µs to close".into(),
         ],
         rows: lines.iter().map(row).collect(),

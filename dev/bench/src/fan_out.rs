@@ -26,7 +26,8 @@ use crate::machine;
 use crate::page::{Part, Section};
 use crate::plot::{Bar, Plot};
 use crate::process;
-use crate::server::{self, Recipe, Server};
+use crate::recipe::{self, Recipe};
+use crate::server::Server;
 use crate::spread::Spread;
 
 /// The first bytes of a payload are the number of the publication.
@@ -34,7 +35,7 @@ const NUMBER_BYTES: usize = 8;
 
 /// The subcommand `fan-out`.
 pub(crate) fn run(settings: &FanOutSettings) -> Result<()> {
-    let recipes = server::fan_out_recipes(settings.others, settings.compress, &settings.peers)?;
+    let recipes = recipe::fan_out_recipes(settings.others, settings.compress, &settings.peers)?;
     cores::raise_open_files(settings.subscribers + 64)?;
     println!("{}", machine::facts());
     println!(
@@ -63,7 +64,7 @@ pub(crate) fn run(settings: &FanOutSettings) -> Result<()> {
         for (index, recipe) in recipes.iter().enumerate() {
             let samples = || rounds.iter().map(move |round| round[index]);
             let ratios = rounds.iter().filter_map(|round| {
-                let others = recipes.iter().zip(round).filter(|(recipe, _)| !server::shown(&recipe.name).1);
+                let others = recipes.iter().zip(round).filter(|(recipe, _)| !recipe::shown(&recipe.name).1);
                 let peers = others.map(|(_, (cpu, _))| *cpu);
                 peers.min_by(f64::total_cmp).map(|best| round[index].0 / best)
             });
@@ -89,7 +90,7 @@ pub(crate) fn run(settings: &FanOutSettings) -> Result<()> {
             settings.runs, settings.window, settings.warm_up
         ),
     ];
-    facts.extend(Some(server::versions(&recipes)?).filter(|versions| !versions.is_empty()));
+    facts.extend(Some(recipe::versions(&recipes)?).filter(|versions| !versions.is_empty()));
     let name = if settings.compress { "fan-out-compressed" } else { "fan-out" };
     Section { name: name.into(), facts, parts }.write(page)
 }
@@ -103,10 +104,10 @@ fn part(settings: &FanOutSettings, depth: usize, mut lines: Vec<(&str, Spread, O
         settings.subscribers, settings.payload_bytes
     );
     let row = |(name, cpu, ratio): &(&str, Spread, Option<Spread>)| {
-        vec![server::shown(name).0, cpu.show(), ratio.map_or_else(String::new, |ratio| ratio.show())]
+        vec![recipe::shown(name).0, cpu.show(), ratio.map_or_else(String::new, |ratio| ratio.show())]
     };
     let bar = |(name, cpu, _): &(&str, Spread, Option<Spread>)| {
-        let (label, is_ours) = server::shown(name);
+        let (label, is_ours) = recipe::shown(name);
         Bar { label, spread: *cpu, is_ours }
     };
     let title = format!("Server CPU per delivery, µs: {what}");

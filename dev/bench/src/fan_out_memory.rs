@@ -18,7 +18,8 @@ use crate::frame::{self, Opcode};
 use crate::handshake::{self, Offer};
 use crate::machine;
 use crate::process;
-use crate::server::{self, Recipe, Server};
+use crate::recipe::{self, Recipe};
+use crate::server::Server;
 
 /// Of so many subscribers one reads the large publication at last: all of it for all would be ten gigabytes.
 const READS_ONE_IN: usize = 50;
@@ -35,7 +36,7 @@ struct Readings {
 
 /// The subcommand `fan-out-memory`.
 pub(crate) fn run(settings: &FanOutMemorySettings) -> Result<()> {
-    let recipes = server::fan_out_recipes(false, false, &settings.peers)?;
+    let recipes = recipe::fan_out_recipes(false, false, &settings.peers)?;
     cores::raise_open_files(settings.subscribers + 64)?;
     println!("{}", machine::facts());
     println!(

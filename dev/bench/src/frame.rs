@@ -97,6 +97,13 @@ pub(crate) fn write_masked(out: &mut Vec<u8>, opcode: Opcode, key: [u8; 4], payl
     out.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
 }
 
+/// Appends one whole unmasked frame with a short text, as a server sends it.
+pub(crate) fn write_unmasked_text(out: &mut Vec<u8>, text: &str) {
+    assert!(text.len() <= 125, "longer ones have another head");
+    out.extend_from_slice(&[0x80 | Opcode::Text.bits(), text.len() as u8]);
+    out.extend_from_slice(text.as_bytes());
+}
+
 /// The head of a frame that a server sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {

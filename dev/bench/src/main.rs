@@ -2,7 +2,7 @@
 //! memory, always beside a floor that was measured in the same run.
 //!
 //! ```text
-//!   run / memory ──starts──▶ server::Child (raw, sotong echo, peers) ──CPU time, memory──▶ process
+//!   run / memory ──starts──▶ server::Server (raw, sotong echo, peers) ──CPU time, memory──▶ process
 //!        │
 //!        └──drives──▶ load ──▶ connection ──▶ echo_reader ──▶ frame
 //! ```
@@ -29,10 +29,14 @@ mod handshake;
 mod load;
 mod machine;
 mod memory;
+mod one_way;
+mod one_way_load;
+mod one_way_server;
 mod page;
 mod plot;
 mod process;
 mod raw;
+mod recipe;
 mod run;
 mod server;
 mod spread;
@@ -40,6 +44,10 @@ mod spread;
 use std::process::ExitCode;
 
 use arguments::Command;
+
+/// As the binary `sotong` has it, and the servers of others in Rust: what is measured here is not the allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// 0: fine. 1: failed while running. 2: wrong command line.
 fn main() -> ExitCode {
@@ -63,6 +71,8 @@ fn main() -> ExitCode {
         Command::Connects(settings) => connects::run(&settings),
         Command::FanOut(settings) => fan_out::run(&settings),
         Command::FanOutMemory(settings) => fan_out_memory::run(&settings),
+        Command::OneWay(settings) => one_way::run(&settings),
+        Command::OneWayServer(settings) => one_way_server::run(&settings),
         Command::FanOutServer(settings) => fan_out_server::run(&settings),
     };
     match outcome {

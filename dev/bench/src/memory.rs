@@ -21,7 +21,8 @@ use crate::machine;
 use crate::page::{Part, Section};
 use crate::plot::{Bar, Plot};
 use crate::process;
-use crate::server::{self, Recipe, Server};
+use crate::recipe::{self, Recipe};
+use crate::server::Server;
 use crate::spread::Spread;
 
 /// Step 1 and 2.
@@ -44,7 +45,7 @@ struct Readings {
 /// The subcommand `memory`.
 pub(crate) fn run(settings: &MemorySettings) -> Result<()> {
     let recipes =
-        server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), settings.offer)?;
+        recipe::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), settings.offer)?;
     cores::raise_open_files(settings.connections + REHEARSAL + 64)?;
     println!("{}", machine::facts());
     println!(
@@ -92,10 +93,10 @@ fn section(settings: &MemorySettings, recipes: &[Recipe], mut each: Vec<(&str, u
         machine::facts(),
         format!("{} connections, each used once with {}", settings.connections, message(settings.offer)),
     ];
-    facts.extend(Some(server::versions(recipes)?).filter(|versions| !versions.is_empty()));
-    let rows = each.iter().map(|(name, bytes)| vec![server::shown(name).0, bytes.to_string()]).collect();
+    facts.extend(Some(recipe::versions(recipes)?).filter(|versions| !versions.is_empty()));
+    let rows = each.iter().map(|(name, bytes)| vec![recipe::shown(name).0, bytes.to_string()]).collect();
     let bar = |(name, bytes): &(&str, u64)| {
-        let ((label, is_ours), figure) = (server::shown(name), *bytes as f64);
+        let ((label, is_ours), figure) = (recipe::shown(name), *bytes as f64);
         Bar { label, spread: Spread { median: figure, least: figure, most: figure }, is_ours }
     };
     let bars = each.iter().map(bar).collect();

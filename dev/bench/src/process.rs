@@ -1,6 +1,8 @@
 //! What the kernel knows of a server process: CPU time, waiting for a core, anonymous memory, open files.
 
 use std::fs;
+use std::io;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::failure::{Failure, Result, While};
@@ -68,6 +70,45 @@ pub(crate) fn open_files(pid: u32) -> Result<usize> {
     Ok(fs::read_dir(&folder).during(format_args!("reading {folder}"))?.count())
 }
 
+/// System calls of a process, counted by `perf` from Debian's package linux-perf. It has the kernel count (a tracepoint),
+/// where `strace` would stop the process at each call and change what it does.
+#[derive(Debug)]
+pub(crate) struct Calls(Child);
+
+impl Calls {
+    /// Begins to count, for so long. `None` without `perf`.
+    pub(crate) fn count(pid: u32, window: Duration) -> Result<Option<Self>> {
+        let child = Command::new("perf")
+            .args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p", &pid.to_string(), "--", "sleep"])
+            .arg(window.as_secs_f64().to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        match child {
+            Ok(child) => Ok(Some(Self(child))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).during("starting perf"),
+        }
+    }
+
+    pub(crate) fn is_over(&mut self) -> Result<bool> {
+        Ok(self.0.try_wait().during("waiting for perf")?.is_some())
+    }
+
+    /// How many there were. `None` where the kernel does not let itself be asked.
+    pub(crate) fn counted(self) -> Result<Option<u64>> {
+        let output = self.0.wait_with_output().during("reading what perf counted")?;
+        Ok(parse_perf(&String::from_utf8_lossy(&output.stderr)))
+    }
+}
+
+/// `COUNT,,raw_syscalls:sys_enter,…`.
+fn parse_perf(text: &str) -> Option<u64> {
+    let line = text.lines().find(|line| line.contains(",raw_syscalls:sys_enter,"))?;
+    line.split(',').next()?.parse().ok().filter(|&calls| calls > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +128,13 @@ mod tests {
         assert_eq!(parse_anonymous(text), Some(152));
         assert_eq!(parse_anonymous("AnonHugePages: 0 kB\n"), None);
         assert_eq!(parse_anonymous("Anonymous: 152 MB\n"), None);
+    }
+
+    #[test]
+    fn what_perf_says() {
+        assert_eq!(parse_perf("29,,raw_syscalls:sys_enter,654968,100.00,,\n"), Some(29));
+        assert_eq!(parse_perf("<not counted>,,raw_syscalls:sys_enter,0,100.00,,\n"), None);
+        assert_eq!(parse_perf("event syntax error: 'raw_syscalls:sys_enter'\n"), None);
     }
 
     /// Against ourselves: time passes on the clock that is read, memory that is touched shows.

@@ -12,7 +12,8 @@ use crate::machine;
 use crate::page::{Part, Section};
 use crate::plot::{Bar, Plot};
 use crate::process;
-use crate::server::{self, Recipe, Server, Threads};
+use crate::recipe::{self, Recipe, Threads};
+use crate::server::Server;
 use crate::spread::Spread;
 
 /// One server in one cell, once.
@@ -37,7 +38,7 @@ fn is_disturbed(settings: &RunSettings, recipe: &Recipe, sample: &Sample) -> boo
 /// The subcommand `run`.
 pub(crate) fn run(settings: &RunSettings) -> Result<()> {
     let offer = Offer::alone_if(settings.compress);
-    let recipes = server::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), offer)?;
+    let recipes = recipe::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), offer)?;
     let most = settings.cells.iter().map(|cell| cell.connections).max().unwrap_or(0);
     cores::raise_open_files(most + 64)?;
     print_heading(settings, &recipes);
@@ -81,7 +82,7 @@ fn facts(settings: &RunSettings, recipes: &[Recipe]) -> Result<Vec<String>> {
             settings.kind.word()
         ),
     ];
-    facts.extend(Some(server::versions(recipes)?).filter(|versions| !versions.is_empty()));
+    facts.extend(Some(recipe::versions(recipes)?).filter(|versions| !versions.is_empty()));
     Ok(facts)
 }
 
@@ -93,7 +94,7 @@ fn part(settings: &RunSettings, cell: Cell, recipes: &[Recipe], samples: &[Vec<S
         let spread = |of: &dyn Fn(&Sample) -> f64| Spread::of(own.iter().map(of));
         let ratios = own.iter().zip(&samples[floor]).map(|(sample, floor)| sample.cpu / floor.cpu);
         let Some((cpu, ratio)) = spread(&|sample| sample.cpu).zip(Spread::of(ratios)) else { continue };
-        let (label, is_ours) = server::shown(&recipe.name);
+        let (label, is_ours) = recipe::shown(&recipe.name);
         let mut row = vec![label.clone(), ratio.show(), cpu.show()];
         if settings.compress {
             row.extend(spread(&|sample| sample.wire_bytes).map(|bytes| format!("{:.0}", bytes.median)));
@@ -105,7 +106,7 @@ fn part(settings: &RunSettings, cell: Cell, recipes: &[Recipe], samples: &[Vec<S
     let Cell { connections, depth, payload_bytes } = cell;
     let kind = if settings.compress { "JSON, compressed" } else { settings.kind.word() };
     let what = format!("{connections} connections × {depth} in flight × {payload_bytes} bytes, {kind}");
-    let floor = server::shown(&recipes[floor].name).0;
+    let floor = recipe::shown(&recipes[floor].name).0;
     let mut heads = vec![what.clone(), format!("times {floor}"), "µs of server CPU per message".into()];
     heads.extend(settings.compress.then(|| "bytes of an echo".into()));
     let name = format!("{}-{cell}", settings.subject());

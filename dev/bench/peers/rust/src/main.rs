@@ -1,14 +1,19 @@
 //! Servers of others in the benchmarks, each on one thread, each by what its own documentation shows.
 //!
 //! `peers echo NAME` answers each message with itself; `peers fan-out NAME` publishes what is said on `/speak` to everybody
-//! else. Each prints a line with its address.
+//! else; `peers receive NAME` counts texts and tells the count when it is asked by a binary message; `peers send NAME` sends one
+//! text again and again. Each prints a line with its address.
 
+mod accept;
 mod echo;
 mod fan_out;
+mod listen;
+mod message;
+mod one_way;
 
-use std::future::Future;
-
-use tokio::net::{TcpListener, TcpStream};
+/// As ours have it: what is measured is not the allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Why a connection ended, in words.
 type Ended = Box<dyn std::error::Error + Send + Sync>;
@@ -22,23 +27,9 @@ fn main() -> Result<(), Ended> {
         match words[..] {
             ["echo", name] => echo::run(name).await,
             ["fan-out", name] => fan_out::run(name).await,
-            _ => Err("say which: echo NAME or fan-out NAME".into()),
+            ["receive", name] => one_way::receive(name).await,
+            ["send", name] => one_way::send(name).await,
+            _ => Err("say which: echo NAME, fan-out NAME, receive NAME or send NAME".into()),
         }
     })
-}
-
-async fn listen<F: Future<Output = Result<(), Ended>> + 'static>(
-    serve: impl Fn(TcpStream) -> F,
-) -> Result<(), Ended> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    println!("listening on {}", listener.local_addr()?);
-    loop {
-        let (stream, _) = listener.accept().await?;
-        stream.set_nodelay(true)?;
-        let connection = serve(stream);
-        tokio::task::spawn_local(async move {
-            // A connection that was cut at the end of a round is no news.
-            let _ = connection.await;
-        });
-    }
 }

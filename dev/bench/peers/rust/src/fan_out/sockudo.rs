@@ -7,17 +7,17 @@ use sockudo_ws::handshake::{build_response, generate_accept_key, parse_request};
 use sockudo_ws::pubsub::PubSub;
 use sockudo_ws::{Config, WebSocketStream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::SPEAKER;
 use crate::Ended;
+use crate::listen::Carrier;
 
 const TOPIC: &str = "all";
 
 pub(crate) type Hall = Arc<PubSub>;
 
-pub(crate) async fn serve(mut stream: TcpStream, hall: Hall) -> Result<(), Ended> {
+pub(crate) async fn serve(mut stream: impl Carrier, hall: Hall) -> Result<(), Ended> {
     let mut head = Vec::with_capacity(1024);
     let speaks = loop {
         if stream.read_buf(&mut head).await? == 0 {

@@ -1,13 +1,13 @@
 //! tokio-tungstenite with a tokio broadcast channel.
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 use super::SPEAKER;
 use crate::Ended;
+use crate::listen::Carrier;
 
 /// More than is ever in flight.
 const KEPT: usize = 1024;
@@ -22,7 +22,7 @@ impl Hall {
 }
 
 #[expect(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
-pub(crate) async fn serve(stream: TcpStream, Hall(said): Hall) -> Result<(), Ended> {
+pub(crate) async fn serve(stream: impl Carrier, Hall(said): Hall) -> Result<(), Ended> {
     let mut speaks = false;
     let mut socket = tokio_tungstenite::accept_hdr_async(stream, |request: &Request, response: Response| {
         speaks = request.uri().path() == SPEAKER;
