@@ -1,4 +1,4 @@
-//! The command line: what was typed, then the settings that the code uses. Anything wrong is one line.
+//! The command line: what was typed, made into settings. Anything wrong is one line.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -18,143 +18,11 @@ use crate::handshake::Offer;
 use crate::load::Load;
 use crate::one_way_server::{Shape, Way};
 use crate::recipe::Peer;
-
-/// What to do.
-#[derive(Debug)]
-pub(crate) enum Command {
-    Raw(RawSettings),
-    Load(LoadSettings),
-    Run(RunSettings),
-    Memory(MemorySettings),
-    Codec(CodecSettings),
-    Connects(ConnectsSettings),
-    FanOut(FanOutSettings),
-    FanOutMemory(FanOutMemorySettings),
-    FanOutServer(FanOutServerSettings),
-    OneWay(OneWaySettings),
-    OneWayServer(OneWayServerSettings),
-}
-
-#[derive(Debug)]
-pub(crate) struct RawSettings {
-    pub(crate) listen: SocketAddr,
-}
-
-#[derive(Debug)]
-pub(crate) struct LoadSettings {
-    pub(crate) load: Load,
-    pub(crate) server_pid: Option<u32>,
-}
-
-#[derive(Debug)]
-pub(crate) struct RunSettings {
-    pub(crate) servers: Vec<String>,
-    pub(crate) peers: Vec<Peer>,
-    pub(crate) sotong: Option<PathBuf>,
-    pub(crate) pinning: Pinning,
-    pub(crate) cells: Vec<Cell>,
-    pub(crate) kind: Kind,
-    /// Whether messages are JSON and compressed.
-    pub(crate) compress: bool,
-    pub(crate) runs: usize,
-    /// A share of the window, from 0 to 1.
-    pub(crate) waited_max: f64,
-    pub(crate) warm_up: Duration,
-    pub(crate) window: Duration,
-    /// Where the results are written, besides to stdout.
-    pub(crate) page: Option<PathBuf>,
-}
-
-impl RunSettings {
-    /// What the results are about: the name of their section in the documentation.
-    pub(crate) fn subject(&self) -> &'static str {
-        if self.compress { "compression" } else { "cpu" }
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct CodecSettings {
-    pub(crate) pinning: Pinning,
-    pub(crate) runs: usize,
-    pub(crate) page: Option<PathBuf>,
-}
-
-#[derive(Debug)]
-pub(crate) struct ConnectsSettings {
-    pub(crate) servers: Vec<String>,
-    pub(crate) peers: Vec<Peer>,
-    pub(crate) sotong: Option<PathBuf>,
-    pub(crate) pinning: Pinning,
-    pub(crate) runs: usize,
-    pub(crate) warm_up: Duration,
-    pub(crate) window: Duration,
-    pub(crate) page: Option<PathBuf>,
-}
-
-#[derive(Debug)]
-pub(crate) struct MemorySettings {
-    pub(crate) servers: Vec<String>,
-    pub(crate) peers: Vec<Peer>,
-    pub(crate) sotong: Option<PathBuf>,
-    pub(crate) pinning: Pinning,
-    pub(crate) connections: usize,
-    pub(crate) idle: Duration,
-    pub(crate) offer: Offer,
-    pub(crate) page: Option<PathBuf>,
-}
-
-#[derive(Debug)]
-pub(crate) struct FanOutSettings {
-    /// Whether the known servers of others take part.
-    pub(crate) others: bool,
-    pub(crate) compress: bool,
-    pub(crate) page: Option<PathBuf>,
-    pub(crate) peers: Vec<Peer>,
-    pub(crate) pinning: Pinning,
-    pub(crate) subscribers: usize,
-    pub(crate) payload_bytes: usize,
-    pub(crate) depths: Vec<usize>,
-    pub(crate) runs: usize,
-    pub(crate) warm_up: Duration,
-    pub(crate) window: Duration,
-}
-
-#[derive(Debug)]
-pub(crate) struct FanOutMemorySettings {
-    pub(crate) peers: Vec<Peer>,
-    pub(crate) subscribers: usize,
-    pub(crate) payload_bytes: usize,
-    pub(crate) idle: Duration,
-}
-
-#[derive(Debug)]
-pub(crate) struct FanOutServerSettings {
-    pub(crate) listen: SocketAddr,
-    pub(crate) style: Style,
-    pub(crate) threads: usize,
-    pub(crate) compress: bool,
-}
-
-#[derive(Debug)]
-pub(crate) struct OneWaySettings {
-    pub(crate) way: Way,
-    /// Whether the known servers of others take part.
-    pub(crate) others: bool,
-    pub(crate) peers: Vec<Peer>,
-    pub(crate) pinning: Pinning,
-    pub(crate) connections: usize,
-    pub(crate) runs: usize,
-    pub(crate) warm_up: Duration,
-    pub(crate) window: Duration,
-    pub(crate) page: Option<PathBuf>,
-}
-
-#[derive(Debug)]
-pub(crate) struct OneWayServerSettings {
-    pub(crate) way: Way,
-    pub(crate) shape: Shape,
-    pub(crate) listen: SocketAddr,
-}
+use crate::settings::{
+    CodecSettings, Command, ConnectsSettings, FanOutMemorySettings, FanOutServerSettings, FanOutSettings,
+    LoadSettings, MemorySettings, OneWayServerSettings, OneWaySettings, RawSettings, RunSettings,
+    ThreadsSettings,
+};
 
 /// Why there is no command.
 #[derive(Debug)]
@@ -180,6 +48,15 @@ enum TypedCommand {
         /// Where to listen.
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
         listen: SocketAddr,
+        /// How many threads serve.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+        threads: u16,
+        /// A certificate chain for TLS: a PEM file.
+        #[arg(long, value_name = "FILE", requires = "tls_key")]
+        tls_cert: Option<PathBuf>,
+        /// Its private key: a PEM file.
+        #[arg(long, value_name = "FILE", requires = "tls_cert")]
+        tls_key: Option<PathBuf>,
     },
     /// Load one server that is already running, and count.
     Load(TypedLoad),
@@ -201,6 +78,8 @@ enum TypedCommand {
     },
     /// CPU per connection: connect, handshake, close.
     Connects(TypedConnects),
+    /// CPU per message with several worker threads, beside one.
+    Threads(TypedThreads),
     /// CPU per message that is streamed in: text of 32 bytes, counted.
     Receive(TypedOneWay),
     /// CPU and system calls per message that one task sends in a loop: text of 32 bytes.
@@ -270,7 +149,7 @@ struct TypedRun {
     #[arg(long, value_name = "PERCENT", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=100))]
     waited_max: u8,
     /// Messages are JSON, and compressed: permessage-deflate, each message standing alone.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "tls")]
     compress: bool,
     #[command(flatten)]
     timing: Timing,
@@ -302,7 +181,7 @@ struct TypedMemory {
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     idle: Duration,
     /// With permessage-deflate; each connection is used with 20,000 bytes of JSON then.
-    #[arg(long, value_name = "MODE", value_enum)]
+    #[arg(long, value_name = "MODE", value_enum, conflicts_with = "tls")]
     compress: Option<Mode>,
     #[command(flatten)]
     servers: Servers,
@@ -344,6 +223,30 @@ struct TypedFanOut {
     /// What goes before it.
     #[arg(long, value_name = "SECONDS", default_value = "0.3", value_parser = seconds)]
     warm_up: Duration,
+}
+
+#[derive(Debug, Args)]
+struct TypedThreads {
+    /// How many threads are compared with one.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(2..=1024))]
+    threads: u16,
+    /// Cells, with commas between them.
+    #[arg(long, value_delimiter = ',', default_value = "100x1x16,100x32x16,50x8x1024")]
+    cells: Vec<Cell>,
+    /// Out of raw, event and pull, with commas between them; what the first loses is taken off the others.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "raw,event,pull")]
+    servers: Vec<String>,
+    /// How often each is measured in each cell.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    runs: u16,
+    /// The binary `sotong` [default: beside this program].
+    #[arg(long, value_name = "PATH")]
+    sotong: Option<PathBuf>,
+    #[command(flatten)]
+    timing: Timing,
+    /// Write the results into this page of the documentation, between its marks, with a picture beside it.
+    #[arg(long, value_name = "PAGE")]
+    write: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -434,6 +337,9 @@ struct Servers {
     /// fastwebsockets-loop; or all. `dev/bench/measure --prepare` installs those of others.
     #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "raw,event,pull")]
     servers: Vec<String>,
+    /// Over TLS (`wss`), with a certificate that is made for the run. A peer of your own finds it by TLS_CERT and TLS_KEY.
+    #[arg(long)]
+    tls: bool,
     /// Another WebSocket echo besides them; it prints a line with ADDRESS:PORT. May be given again.
     #[arg(long = "peer", value_name = "NAME=COMMAND")]
     peers: Vec<Peer>,
@@ -467,13 +373,16 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
     let typed = Typed::try_parse_from(arguments).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Stop::Help(error.render().to_string()),
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => Stop::Wrong(
-            "say what to do: raw, load, run, memory, codec, connects, receive, send, fan-out or fan-out-memory (see --help)"
+            "say what to do: raw, load, run, memory, codec, connects, receive, send, threads, fan-out or fan-out-memory (see --help)"
                 .into(),
         ),
         _ => Stop::Wrong(in_one_line(&error.render().to_string())),
     })?;
     Ok(match typed.command {
-        TypedCommand::Raw { listen } => Command::Raw(RawSettings { listen }),
+        TypedCommand::Raw { listen, threads, tls_cert, tls_key } => {
+            let tls = tls_cert.zip(tls_key);
+            Command::Raw(RawSettings { listen, tls, threads: usize::from(threads) })
+        }
         TypedCommand::Load(typed) => Command::Load(LoadSettings {
             load: Load {
                 target: typed.target,
@@ -494,10 +403,12 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
             cells: match typed.cells {
                 cells if !cells.is_empty() => cells,
                 _ if typed.compress => cell::COMPRESSED.to_vec(),
+                _ if typed.servers.tls => cell::SECURE.to_vec(),
                 _ => cell::GOALS.to_vec(),
             },
             kind: typed.timing.kind,
             compress: typed.compress,
+            tls: typed.servers.tls,
             runs: usize::from(typed.runs),
             waited_max: f64::from(typed.waited_max) / 100.0,
             warm_up: typed.timing.warm_up,
@@ -510,6 +421,7 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
             page: write,
         }),
         TypedCommand::Connects(typed) => Command::Connects(ConnectsSettings {
+            tls: typed.servers.tls,
             pinning: typed.servers.pinning(),
             servers: typed.servers.servers,
             peers: typed.servers.peers,
@@ -538,6 +450,24 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
             payload_bytes: typed.bytes as usize,
             idle: typed.idle,
         }),
+        TypedCommand::Threads(typed) => Command::Threads(ThreadsSettings {
+            threads: usize::from(typed.threads),
+            run: RunSettings {
+                servers: typed.servers,
+                peers: vec![],
+                sotong: typed.sotong,
+                pinning: Pinning::Free,
+                cells: typed.cells,
+                kind: typed.timing.kind,
+                compress: false,
+                tls: false,
+                runs: usize::from(typed.runs),
+                waited_max: 1.0,
+                warm_up: typed.timing.warm_up,
+                window: typed.timing.seconds,
+                page: typed.write,
+            },
+        }),
         TypedCommand::Receive(typed) => typed.command(Way::Receive),
         TypedCommand::Send(typed) => typed.command(Way::Send),
         TypedCommand::OneWayServer { way, shape, listen } => {
@@ -558,6 +488,7 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
                 Some(Mode::Shared) => Offer::Alone,
                 Some(Mode::Windowed) => Offer::Windows,
             },
+            tls: typed.servers.tls,
             page: typed.servers.write,
         }),
     })
@@ -627,6 +558,8 @@ mod tests {
             "raw --listen 127.0.0.1:65536",
             "memory --connections 0",
             "run --peer ws",
+            "run --compress --tls",
+            "raw --tls-cert certificate.pem",
         ] {
             match typed(line) {
                 Err(Stop::Wrong(said)) => {

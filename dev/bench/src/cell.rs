@@ -25,6 +25,9 @@ pub(crate) const COMPRESSED: [Cell; 2] = [
     Cell { connections: 10, depth: 4, payload_bytes: 65536 },
 ];
 
+/// The one that TLS is measured in.
+pub(crate) const SECURE: [Cell; 1] = [Cell { connections: 50, depth: 8, payload_bytes: 1024 }];
+
 /// The load generator keeps twice the messages in flight of one connection in memory.
 const IN_FLIGHT_BYTES_MAX: usize = 256 << 20;
 

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use sotong_proto::{Config, Connection, Event, Outbox, Side, Time};
 
-use crate::arguments::CodecSettings;
 use crate::cores::{self, Pinning};
 use crate::failure::Result;
 use crate::frame::{self, Opcode};
 use crate::machine;
 use crate::page::{Part, Section};
 use crate::plot::{Bar, Plot};
+use crate::settings::CodecSettings;
 use crate::spread::Spread;
 
 /// How long one turn lasts, about.

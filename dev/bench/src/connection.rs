@@ -1,7 +1,6 @@
 //! One connection of the load generator: what is in flight, what is unsent, what came back.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rustix::fd::{AsFd, BorrowedFd};
@@ -12,13 +11,14 @@ use crate::failure::{Failure, Result, While};
 use crate::flight::Flight;
 use crate::frame::{self, Opcode};
 use crate::handshake;
+use crate::tls::Carrier;
 
 /// How long a server may take for anything before the measurement is given up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Carrier,
     wire: Wire,
     reader: EchoReader,
     in_flight: usize,
@@ -33,9 +33,10 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects and shakes hands, blocking. The stream stays blocking.
     pub(crate) fn open(dialer: &mut Dialer, target: &Target, wire: Wire, flight: &Flight) -> Result<Self> {
-        let mut stream = dialer.dial()?;
+        let stream = dialer.dial()?;
         stream.set_read_timeout(Some(PATIENCE)).during("setting a read timeout")?;
         stream.set_write_timeout(Some(PATIENCE)).during("setting a write timeout")?;
+        let mut stream = Carrier::client(stream, target.tls.as_ref())?;
         let early = match wire {
             Wire::Raw => Vec::new(),
             Wire::WebSocket => handshake::shake(&mut stream, target, flight.offer())?,
@@ -69,7 +70,7 @@ impl Connection {
 
     /// Whether the kernel refused something: then writability is of interest.
     pub(crate) fn is_blocked(&self) -> bool {
-        self.unsent > 0 || self.pong_begun
+        self.unsent > 0 || self.pong_begun || self.stream.is_behind()
     }
 
     /// Puts more messages in flight and offers them to the kernel, in one write unless it refuses a part.
@@ -130,7 +131,10 @@ impl Connection {
                     Err(error) => return Err(Failure::new(format!("sending messages: {error}"))),
                 }
             } else {
-                return Ok(());
+                return match self.stream.flush() {
+                    Err(error) if is_not_now(&error) => Ok(()),
+                    flushed => flushed.during("sending messages"),
+                };
             }
         }
     }
@@ -157,13 +161,15 @@ impl Connection {
         }
         let mut close = Vec::new();
         frame::write_masked(&mut close, Opcode::Close, *b"done", &1000u16.to_be_bytes());
-        self.stream.write_all(&close).during("sending a Close frame")?;
+        self.stream.write_all(&close).and_then(|()| self.stream.flush()).during("sending a Close frame")?;
         loop {
             match self.stream.read(scratch) {
                 Ok(0) => return Ok(()),
                 Ok(_) => {}
                 // Some servers close with the client's bytes unread; the connection is over either way.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
+                // TLS says so when TCP ends, told or not.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
                 Err(error) => {
                     return Err(Failure::new(format!("waiting for the server to hang up: {error}")));
                 }

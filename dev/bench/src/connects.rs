@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::arguments::ConnectsSettings;
 use crate::connection::Connection;
 use crate::cores::{self, Pinning};
 use crate::dialer::Dialer;
@@ -18,7 +17,9 @@ use crate::plot::{Bar, Plot};
 use crate::process;
 use crate::recipe::{self, Recipe};
 use crate::server::Server;
+use crate::settings::ConnectsSettings;
 use crate::spread::Spread;
+use crate::tls::Certificate;
 
 /// How many connections are opened before they are closed: so many that the two readings of the server's CPU time beside
 /// them do not count, and far fewer than any server lets in.
@@ -46,8 +47,14 @@ struct Line<'a> {
 
 /// The subcommand `connects`.
 pub(crate) fn run(settings: &ConnectsSettings) -> Result<()> {
-    let recipes =
-        recipe::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), Offer::Nothing)?;
+    let certificate = settings.tls.then(Certificate::make).transpose()?;
+    let recipes = recipe::recipes(
+        &settings.servers,
+        &settings.peers,
+        settings.sotong.as_ref(),
+        Offer::Nothing,
+        certificate.as_ref(),
+    )?;
     println!("{}", machine::facts());
     println!(
         "{} runs of {:?} after {:?} of warm-up; {BATCH} connections are opened one at a time, then closed",
@@ -134,19 +141,23 @@ fn section(settings: &ConnectsSettings, recipes: &[Recipe], mut lines: Vec<Line<
         let (label, is_ours) = recipe::shown(line.name);
         Bar { label, spread: line.open, is_ours }
     };
+    let (name, shaken) = match settings.tls {
+        true => ("connects-wss".to_string(), "both handshakes"),
+        false => ("connects".to_string(), "handshake"),
+    };
     let part = Part {
         heads: vec![
             "server".into(),
-            "µs of server CPU to connect and shake hands".into(),
+            format!("µs of server CPU for connect and {shaken}"),
             format!("times {}", recipe::shown(&recipes[0].name).0),
             "µs to close".into(),
         ],
         rows: lines.iter().map(row).collect(),
         plot: Plot {
-            name: "connects".into(),
-            title: "Server CPU per connection: connect and handshake; µs".into(),
+            name: name.clone(),
+            title: format!("Server CPU per connection: connect and {shaken}; µs"),
             bars: lines.iter().map(bar).collect(),
         },
     };
-    Ok(Section { name: "connects".into(), facts, parts: vec![part] })
+    Ok(Section { name, facts, parts: vec![part] })
 }

@@ -3,17 +3,21 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustls::ClientConfig;
 
 use crate::failure::{Result, While};
 
 /// `127.0.0.1:9001`, `ws://127.0.0.1:9001` or `ws://[::1]:9001/path`: an address, not a name, because nothing here is
 /// about looking up names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) path: String,
+    /// For `wss`: what trusts the server.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
 impl FromStr for Target {
@@ -26,7 +30,7 @@ impl FromStr for Target {
         if path.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(wrong());
         }
-        Ok(Self { address: address.parse().map_err(|_| wrong())?, path: format!("/{path}") })
+        Ok(Self { address: address.parse().map_err(|_| wrong())?, path: format!("/{path}"), tls: None })
     }
 }
 

@@ -13,7 +13,6 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 
-use crate::arguments::FanOutSettings;
 use crate::connection::PATIENCE;
 use crate::cores::{self, Pinning};
 use crate::deflate;
@@ -28,6 +27,7 @@ use crate::plot::{Bar, Plot};
 use crate::process;
 use crate::recipe::{self, Recipe};
 use crate::server::Server;
+use crate::settings::FanOutSettings;
 use crate::spread::Spread;
 
 /// The first bytes of a payload are the number of the publication.

@@ -9,7 +9,6 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::arguments::FanOutMemorySettings;
 use crate::connection::PATIENCE;
 use crate::cores;
 use crate::dialer::{Dialer, Target};
@@ -20,6 +19,7 @@ use crate::machine;
 use crate::process;
 use crate::recipe::{self, Recipe};
 use crate::server::Server;
+use crate::settings::FanOutMemorySettings;
 
 /// Of so many subscribers one reads the large publication at last: all of it for all would be ten gigabytes.
 const READS_ONE_IN: usize = 50;

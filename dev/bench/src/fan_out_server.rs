@@ -7,8 +7,8 @@ use sotong::{
     Compression, Config, Error, Events, MessageRef, Refusal, Request, Sender, Server, Topics, WebSocket,
 };
 
-use crate::arguments::FanOutServerSettings;
 use crate::failure::{Failure, Result, While};
+use crate::settings::FanOutServerSettings;
 
 const TOPIC: &str = "all";
 const SPEAKER: &str = "/speak";

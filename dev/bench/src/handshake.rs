@@ -2,7 +2,6 @@
 //! sub-protocols, and no extension unless compression is measured.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 
 use crate::dialer::Target;
 use crate::failure::{Failure, Result, While};
@@ -41,7 +40,7 @@ impl Offer {
 }
 
 /// Performs the handshake on a blocking stream; hands back the bytes that followed the server's head.
-pub(crate) fn shake(stream: &mut TcpStream, target: &Target, offer: Offer) -> Result<Vec<u8>> {
+pub(crate) fn shake(stream: &mut (impl Read + Write), target: &Target, offer: Offer) -> Result<Vec<u8>> {
     let offer_line = offer.line();
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -10,7 +10,6 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 
-use crate::arguments::LoadSettings;
 use crate::cell::Cell;
 use crate::connection::{Connection, PATIENCE};
 use crate::cores;
@@ -20,6 +19,7 @@ use crate::failure::{Failure, Result, While};
 use crate::flight::Flight;
 use crate::frame::Kind;
 use crate::process;
+use crate::settings::LoadSettings;
 
 /// As large as the buffer of the raw server: a read takes all that is there in every usual cell.
 const SCRATCH_BYTES: usize = 512 << 10;

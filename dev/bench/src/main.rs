@@ -39,11 +39,14 @@ mod raw;
 mod recipe;
 mod run;
 mod server;
+mod settings;
 mod spread;
+mod threads;
+mod tls;
 
 use std::process::ExitCode;
 
-use arguments::Command;
+use settings::Command;
 
 /// As the binary `sotong` has it, and the servers of others in Rust: what is measured here is not the allocator.
 #[global_allocator]
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Memory(settings) => memory::run(&settings),
         Command::Codec(settings) => codec::run(&settings),
         Command::Connects(settings) => connects::run(&settings),
+        Command::Threads(settings) => threads::run(&settings),
         Command::FanOut(settings) => fan_out::run(&settings),
         Command::FanOutMemory(settings) => fan_out_memory::run(&settings),
         Command::OneWay(settings) => one_way::run(&settings),

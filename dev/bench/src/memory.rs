@@ -9,7 +9,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::arguments::MemorySettings;
 use crate::connection::{Connection, PATIENCE};
 use crate::cores::{self, Pinning};
 use crate::dialer::Dialer;
@@ -23,7 +22,9 @@ use crate::plot::{Bar, Plot};
 use crate::process;
 use crate::recipe::{self, Recipe};
 use crate::server::Server;
+use crate::settings::MemorySettings;
 use crate::spread::Spread;
+use crate::tls::Certificate;
 
 /// Step 1 and 2.
 const REHEARSAL: usize = 200;
@@ -44,8 +45,14 @@ struct Readings {
 
 /// The subcommand `memory`.
 pub(crate) fn run(settings: &MemorySettings) -> Result<()> {
-    let recipes =
-        recipe::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), settings.offer)?;
+    let certificate = settings.tls.then(Certificate::make).transpose()?;
+    let recipes = recipe::recipes(
+        &settings.servers,
+        &settings.peers,
+        settings.sotong.as_ref(),
+        settings.offer,
+        certificate.as_ref(),
+    )?;
     cores::raise_open_files(settings.connections + REHEARSAL + 64)?;
     println!("{}", machine::facts());
     println!(
@@ -101,6 +108,7 @@ fn section(settings: &MemorySettings, recipes: &[Recipe], mut each: Vec<(&str, u
     };
     let bars = each.iter().map(bar).collect();
     let name = match settings.offer {
+        _ if settings.tls => "memory-wss",
         Offer::Nothing => "memory",
         Offer::Alone => "memory-shared",
         Offer::Windows => "memory-windowed",

@@ -6,7 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::arguments::OneWaySettings;
 use crate::cores::{self, Pinning};
 use crate::failure::{Failure, Result};
 use crate::machine;
@@ -17,6 +16,7 @@ use crate::plot::{Bar, Plot};
 use crate::process::{self, Calls};
 use crate::recipe::{self, Recipe};
 use crate::server::Server;
+use crate::settings::OneWaySettings;
 use crate::spread::Spread;
 
 /// How long system calls are counted, after what is measured.

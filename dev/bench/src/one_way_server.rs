@@ -11,10 +11,10 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use sotong::{Error, Events, Message, MessageRef, Refusal, Request, Sender, Server, WebSocket};
 
-use crate::arguments::OneWayServerSettings;
 use crate::cores;
 use crate::failure::{Failure, Result, While};
 use crate::frame;
+use crate::settings::OneWayServerSettings;
 
 /// Which way messages go, as the server sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

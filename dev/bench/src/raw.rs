@@ -1,15 +1,19 @@
-//! The floor: a TCP echo that parses nothing. One thread, one epoll, one recv and one send per readiness. No WebSocket
+//! The floor: a TCP echo that parses nothing. One thread unless more are wanted, one epoll for each, one recv and one send per readiness, with TLS if it is wanted. No WebSocket
 //! server that wakes by epoll and reads and writes by system calls can be cheaper, so it is what others are compared with.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+use rustls::ServerConfig;
 
-use crate::arguments::RawSettings;
 use crate::cores;
 use crate::failure::{Failure, Result, While};
+use crate::settings::RawSettings;
+use crate::tls::{self, Carrier};
 
 /// Larger than all that 10 connections x 4 messages x 64 KiB leave waiting on one socket. 128 KiB is much worse there.
 const BUFFER_BYTES: usize = 512 << 10;
@@ -19,24 +23,47 @@ const LISTENER: u64 = u64::MAX;
 /// The subcommand `raw`.
 pub(crate) fn run(settings: &RawSettings) -> Result<()> {
     cores::raise_open_files(0)?;
-    let listener =
-        TcpListener::bind(settings.listen).during(format_args!("listening on {}", settings.listen))?;
-    listener.set_nonblocking(true).during("making the listener non-blocking")?;
+    let listener = listen(settings.listen)?;
     let address = listener.local_addr().during("asking for the port")?;
-    let echo = Echo::new(listener)?;
+    let tls = settings.tls.as_ref().map(|(chain, key)| tls::server_config(chain, key)).transpose()?;
+    // The kernel spreads connections over listeners at one address, so that threads have nothing in common.
+    for _ in 1..settings.threads {
+        let echo = Echo::new(listen(address)?, tls.clone())?;
+        std::thread::spawn(move || {
+            if let Err(failure) = echo.serve() {
+                // Not to be measured any more.
+                eprintln!("sotong-bench: {failure}");
+                std::process::exit(1);
+            }
+        });
+    }
+    let echo = Echo::new(listener, tls)?;
     println!("listening on {address}");
     io::stdout().flush().during("writing to stdout")?;
     echo.serve()
 }
 
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let listening = net::socket_with(family, SocketType::STREAM, flags, None).and_then(|socket| {
+        sockopt::set_socket_reuseport(&socket, true)?;
+        net::bind(&socket, &address)?;
+        net::listen(&socket, 1024)?;
+        Ok(socket)
+    });
+    listening.map(TcpListener::from).during(format_args!("listening on {address}"))
+}
+
 struct Peer {
-    stream: TcpStream,
+    stream: Carrier,
     /// What the kernel refused. While there is any, nothing more is read: the client waits, memory does not grow.
     unsent: Vec<u8>,
 }
 
 struct Echo {
     listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
     epoll: rustix::fd::OwnedFd,
     peers: Vec<Option<Peer>>,
     free: Vec<usize>,
@@ -44,11 +71,11 @@ struct Echo {
 }
 
 impl Echo {
-    fn new(listener: TcpListener) -> Result<Self> {
+    fn new(listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC).during("making an epoll")?;
         epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)
             .during("adding to an epoll")?;
-        Ok(Self { listener, epoll, peers: Vec::new(), free: Vec::new(), buffer: vec![0; BUFFER_BYTES] })
+        Ok(Self { listener, tls, epoll, peers: Vec::new(), free: Vec::new(), buffer: vec![0; BUFFER_BYTES] })
     }
 
     fn serve(mut self) -> Result<()> {
@@ -80,6 +107,7 @@ impl Echo {
                     });
                     epoll::add(&self.epoll, &stream, EventData::new_u64(index as u64), EventFlags::IN)
                         .during("adding to an epoll")?;
+                    let stream = Carrier::server(stream, self.tls.as_ref())?;
                     self.peers[index] = Some(Peer { stream, unsent: Vec::new() });
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -92,11 +120,11 @@ impl Echo {
 
     fn ready(&mut self, index: usize) -> Result<()> {
         let Some(peer) = &mut self.peers[index] else { return Ok(()) };
-        let was_blocked = !peer.unsent.is_empty();
+        let was_blocked = peer.is_blocked();
         let outcome = if was_blocked { peer.write_unsent() } else { peer.echo_once(&mut self.buffer) };
         match outcome {
             Ok(()) => {
-                let is_blocked = !peer.unsent.is_empty();
+                let is_blocked = peer.is_blocked();
                 if is_blocked != was_blocked {
                     let interest = if is_blocked { EventFlags::OUT } else { EventFlags::IN };
                     epoll::modify(&self.epoll, &peer.stream, EventData::new_u64(index as u64), interest)
@@ -115,6 +143,10 @@ impl Echo {
 }
 
 impl Peer {
+    fn is_blocked(&self) -> bool {
+        !self.unsent.is_empty() || self.stream.is_behind()
+    }
+
     #[inline]
     fn echo_once(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         let received = self.stream.read(buffer)?;
@@ -133,6 +165,9 @@ impl Peer {
     }
 
     fn write_unsent(&mut self) -> io::Result<()> {
+        if self.unsent.is_empty() {
+            return self.stream.flush();
+        }
         let sent = self.stream.write(&self.unsent)?;
         self.unsent.drain(..sent);
         Ok(())

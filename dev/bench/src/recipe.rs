@@ -5,11 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::echo_reader::Wire;
 use crate::failure::{Failure, Result, While};
 use crate::handshake::Offer;
 use crate::one_way_server::Way;
+use crate::tls::Certificate;
 
 /// A server that this harness knows by name.
 struct Known {
@@ -145,10 +147,12 @@ impl Known {
             name: self.name.into(),
             wire: self.wire,
             threads,
+            is_ours: matches!(self.program, Program::Harness | Program::Sotong),
             program,
             arguments,
             environment,
             compresses: offer != Offer::Nothing,
+            certificate: None,
         }))
     }
 }
@@ -215,14 +219,30 @@ pub(crate) struct Recipe {
     pub(crate) name: String,
     pub(crate) wire: Wire,
     pub(crate) threads: Threads,
+    /// Whether it is a program of this workspace.
+    is_ours: bool,
     program: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(&'static str, PathBuf)>,
     /// Whether it compresses, each message standing alone.
     pub(crate) compresses: bool,
+    /// What it has for TLS.
+    pub(crate) certificate: Option<Arc<Certificate>>,
 }
 
 impl Recipe {
+    /// Has it serve over TLS: ours are told by options, those of others by variables of the environment.
+    fn secure(&mut self, certificate: &Arc<Certificate>) {
+        let (chain, key) = (certificate.chain(), certificate.key());
+        if self.is_ours {
+            let options = ["--tls-cert".into(), chain.display().to_string(), "--tls-key".into()];
+            self.arguments.extend(options.into_iter().chain([key.display().to_string()]));
+        } else {
+            self.environment.extend([("TLS_CERT", chain), ("TLS_KEY", key)]);
+        }
+        self.certificate = Some(certificate.clone());
+    }
+
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -237,6 +257,7 @@ pub(crate) fn fan_out_recipes(others: bool, compress: bool, peers: &[Peer]) -> R
         name: name.into(),
         wire: Wire::WebSocket,
         threads: Threads::One,
+        is_ours: true,
         program: places.harness.clone(),
         arguments: ["fan-out-server", "--style", style]
             .into_iter()
@@ -245,6 +266,7 @@ pub(crate) fn fan_out_recipes(others: bool, compress: bool, peers: &[Peer]) -> R
             .collect(),
         environment: vec![],
         compresses,
+        certificate: None,
     };
     let mut recipes = vec![own("event", "event", compress), own("pull", "pull", compress)];
     if compress {
@@ -267,10 +289,12 @@ pub(crate) fn one_way_recipes(way: Way, others: bool, peers: &[Peer]) -> Result<
         name: shape.into(),
         wire,
         threads: Threads::One,
+        is_ours: true,
         program: places.harness.clone(),
         arguments: ["one-way-server", way.word(), "--shape", shape].map(String::from).into(),
         environment: vec![],
         compresses: false,
+        certificate: None,
     };
     let mut recipes =
         vec![own("raw", Wire::Raw), own("event", Wire::WebSocket), own("pull", Wire::WebSocket)];
@@ -298,6 +322,7 @@ pub(crate) fn recipes(
     peers: &[Peer],
     sotong: Option<&PathBuf>,
     offer: Offer,
+    certificate: Option<&Arc<Certificate>>,
 ) -> Result<Vec<Recipe>> {
     const ALL: &str = "all";
     let is_known = |name: &str| name == ALL || KNOWN.iter().any(|known| known.name == name);
@@ -311,7 +336,26 @@ pub(crate) fn recipes(
         recipes.extend(known.recipe(&places, offer)?);
     }
     add_peers(&mut recipes, peers)?;
+    if let Some(certificate) = certificate {
+        recipes.iter_mut().for_each(|recipe| recipe.secure(certificate));
+    }
     Ok(recipes)
+}
+
+/// The floor or one of our forms, by its name, with so many threads, which run wherever the scheduler puts them.
+pub(crate) fn threaded(name: &str, threads: usize, sotong: Option<&PathBuf>) -> Result<Recipe> {
+    let known = KNOWN.iter().find(|known| known.name == name);
+    let recipe = known.map(|known| known.recipe(&Places::find(sotong)?, Offer::Nothing)).transpose()?;
+    let Some(mut recipe) = recipe.flatten() else {
+        return Err(Failure::new(format!("no server is called {name:?}")));
+    };
+    recipe.name = format!("{name}-{threads}");
+    recipe.threads = Threads::Several;
+    match recipe.arguments.iter().position(|argument| argument == "--threads") {
+        Some(at) => recipe.arguments[at + 1] = threads.to_string(),
+        None => recipe.arguments.extend(["--threads".into(), threads.to_string()]),
+    }
+    Ok(recipe)
 }
 
 fn add_peers(recipes: &mut Vec<Recipe>, peers: &[Peer]) -> Result<()> {
@@ -323,10 +367,12 @@ fn add_peers(recipes: &mut Vec<Recipe>, peers: &[Peer]) -> Result<()> {
             name: peer.name.clone(),
             wire: Wire::WebSocket,
             threads: Threads::Several,
+            is_ours: false,
             program: peer.program.clone(),
             arguments: peer.arguments.clone(),
             environment: vec![],
             compresses: false,
+            certificate: None,
         });
     }
     Ok(())
@@ -390,7 +436,8 @@ mod tests {
     fn peers_as_they_are_typed() {
         let peer: Peer = "ws=node echo.js --port 0".parse().expect("a peer");
         assert_eq!((peer.name.as_str(), peer.arguments.len()), ("ws", 3));
-        let recipes = recipes(&["raw".into()], &[peer], None, Offer::Nothing).expect("both can be started");
+        let recipes =
+            recipes(&["raw".into()], &[peer], None, Offer::Nothing, None).expect("both can be started");
         assert_eq!(recipes.iter().map(|recipe| recipe.name.as_str()).collect::<Vec<_>>(), ["raw", "ws"]);
         for wrong in ["", "ws", "ws=", "=node", "a b=node", "a,b=node"] {
             assert!(wrong.parse::<Peer>().is_err(), "{wrong:?}");
@@ -406,15 +453,16 @@ mod tests {
 
     #[test]
     fn names_that_nobody_has() {
-        let failure =
-            recipes(&["rwa".into()], &[], None, Offer::Nothing).expect_err("a typing error").to_string();
+        let failure = recipes(&["rwa".into()], &[], None, Offer::Nothing, None)
+            .expect_err("a typing error")
+            .to_string();
         assert!(
             failure.contains("\"rwa\"") && failure.contains("raw, raw-again, event, pull, tokio, bun"),
             "{failure}"
         );
         let twice: Vec<Peer> = vec!["raw=node".parse().expect("a peer")];
-        assert!(recipes(&["raw".into()], &twice, None, Offer::Nothing).is_err());
-        let failure = recipes(&["event".into()], &[], Some(&"/nowhere/sotong".into()), Offer::Nothing)
+        assert!(recipes(&["raw".into()], &twice, None, Offer::Nothing, None).is_err());
+        let failure = recipes(&["event".into()], &[], Some(&"/nowhere/sotong".into()), Offer::Nothing, None)
             .expect_err("no binary");
         assert!(failure.to_string().contains("cargo build --release"), "{failure}");
     }

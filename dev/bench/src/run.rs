@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::arguments::RunSettings;
 use crate::cell::Cell;
 use crate::cores::{self, Pinning};
 use crate::failure::{Failure, Result};
@@ -14,13 +13,15 @@ use crate::plot::{Bar, Plot};
 use crate::process;
 use crate::recipe::{self, Recipe, Threads};
 use crate::server::Server;
+use crate::settings::RunSettings;
 use crate::spread::Spread;
+use crate::tls::Certificate;
 
 /// One server in one cell, once.
 #[derive(Clone, Copy, Debug)]
-struct Sample {
+pub(crate) struct Sample {
     /// Microseconds of server CPU per echoed message.
-    cpu: f64,
+    pub(crate) cpu: f64,
     messages_per_second: f64,
     wire_bytes: f64,
     /// Shares of the window: the server on its core; the server and the load generator ready, but kept from theirs.
@@ -38,7 +39,14 @@ fn is_disturbed(settings: &RunSettings, recipe: &Recipe, sample: &Sample) -> boo
 /// The subcommand `run`.
 pub(crate) fn run(settings: &RunSettings) -> Result<()> {
     let offer = Offer::alone_if(settings.compress);
-    let recipes = recipe::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), offer)?;
+    let certificate = settings.tls.then(Certificate::make).transpose()?;
+    let recipes = recipe::recipes(
+        &settings.servers,
+        &settings.peers,
+        settings.sotong.as_ref(),
+        offer,
+        certificate.as_ref(),
+    )?;
     let most = settings.cells.iter().map(|cell| cell.connections).max().unwrap_or(0);
     cores::raise_open_files(most + 64)?;
     print_heading(settings, &recipes);
@@ -104,7 +112,11 @@ fn part(settings: &RunSettings, cell: Cell, recipes: &[Recipe], samples: &[Vec<S
     lines.sort_by(|(a, _), (b, _)| a.spread.median.total_cmp(&b.spread.median));
     let (bars, rows) = lines.into_iter().unzip();
     let Cell { connections, depth, payload_bytes } = cell;
-    let kind = if settings.compress { "JSON, compressed" } else { settings.kind.word() };
+    let kind = match (settings.compress, settings.tls) {
+        (true, _) => "JSON, compressed".into(),
+        (false, true) => format!("{}, TLS", settings.kind.word()),
+        (false, false) => settings.kind.word().into(),
+    };
     let what = format!("{connections} connections × {depth} in flight × {payload_bytes} bytes, {kind}");
     let floor = recipe::shown(&recipes[floor].name).0;
     let mut heads = vec![what.clone(), format!("times {floor}"), "µs of server CPU per message".into()];
@@ -135,7 +147,7 @@ fn measure_round(settings: &RunSettings, recipes: &[Recipe], cell: Cell) -> Resu
 }
 
 /// A new process for each sample: no server profits or suffers from what it did before.
-fn measure(settings: &RunSettings, recipe: &Recipe, cell: Cell) -> Result<Sample> {
+pub(crate) fn measure(settings: &RunSettings, recipe: &Recipe, cell: Cell) -> Result<Sample> {
     if let Pinning::Cores { server, .. } = settings.pinning {
         cores::pin(server)?;
     }

@@ -3,7 +3,9 @@
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+
+use rustls::ClientConfig;
 
 use crate::connection::PATIENCE;
 use crate::dialer::Target;
@@ -15,6 +17,7 @@ use crate::recipe::Recipe;
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 impl Server {
@@ -28,7 +31,8 @@ impl Server {
             .during(format_args!("starting {recipe}"))?;
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout was asked for as a pipe"));
         // From here on an early return must not leave the child behind.
-        let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let tls = recipe.certificate.as_ref().map(|certificate| certificate.client().clone());
+        let mut server = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), tls };
         let (tell, told) = mpsc::channel();
         // A thread, for two reasons: waiting has a deadline, and what the server prints later must go somewhere.
         std::thread::spawn(move || {
@@ -59,7 +63,7 @@ impl Server {
     }
 
     pub(crate) fn target(&self) -> Target {
-        Target { address: self.address, path: "/".into() }
+        Target { address: self.address, path: "/".into(), tls: self.tls.clone() }
     }
 }
 
@@ -74,7 +78,7 @@ impl Drop for Server {
 /// The first word of a line that is `ADDRESS:PORT`, with or without `ws://` or `http://` and a path.
 fn find_address(line: &str) -> Option<SocketAddr> {
     line.split_ascii_whitespace().find_map(|word| {
-        let word = word.strip_prefix("ws://").or_else(|| word.strip_prefix("http://")).unwrap_or(word);
+        let word = word.split_once("://").map_or(word, |(_, rest)| rest);
         word.split('/').next()?.parse().ok()
     })
 }
@@ -89,6 +93,7 @@ mod tests {
         for line in [
             "listening on 127.0.0.1:4321\n",
             "sotong echo: listening on ws://127.0.0.1:4321",
+            "sotong echo: listening on wss://127.0.0.1:4321",
             "sotong serve: open http://127.0.0.1:4321/",
             "127.0.0.1:4321",
         ] {

@@ -24,6 +24,37 @@ fn run_has_a_row_for_each_server_in_each_cell() {
     assert!(rows[0].contains("1.00 (1.00–1.00)"), "the floor against itself: {text}");
 }
 
+#[test]
+fn messages_one_way_have_a_row_for_the_floor_and_each_form() {
+    let quick = ["--runs", "1", "--seconds", "0.1", "--warm-up", "0", "--no-pin", "--connections", "2"];
+    for way in ["receive", "send"] {
+        let text = output(&[&[way][..], &quick[..]].concat());
+        for server in ["raw ", "event ", "pull "] {
+            let row = text.lines().find(|line| line.starts_with(server)).expect("a row");
+            let rate = row.split_ascii_whitespace().rev().nth(1).and_then(|word| word.parse().ok());
+            assert!(rate.is_some_and(|rate: f64| rate > 0.0), "{way}: {text}");
+        }
+    }
+}
+
+#[test]
+fn the_floor_echoes_over_tls_as_well() {
+    let quick = ["--runs", "1", "--seconds", "0.1", "--warm-up", "0", "--no-pin", "--waited-max", "100"];
+    let what = ["run", "--servers", "raw", "--tls", "--cells", "3x4x1024,2x4x70000"];
+    let text = output(&[&what[..], &quick[..]].concat());
+    for cell in ["3x4x1024 ", "2x4x70000 "] {
+        assert!(text.lines().any(|line| line.starts_with(cell) && line.contains("raw")), "{text}");
+    }
+}
+
+#[test]
+fn two_threads_beside_one() {
+    let quick = ["--runs", "1", "--seconds", "0.1", "--warm-up", "0"];
+    let text = output(&[&["threads", "--servers", "raw", "--cells", "4x2x16"][..], &quick[..]].concat());
+    let row = text.lines().find(|line| line.starts_with("4x2x16 ")).expect("a row");
+    assert!(row.ends_with("1.00 (1.00–1.00)"), "the floor against itself: {text}");
+}
+
 /// The raw server keeps nothing for an idle connection but its place in a list.
 #[test]
 fn memory_of_the_raw_server_is_next_to_nothing() {

@@ -106,7 +106,14 @@ fn time_of(tick: u64) -> Time {
 
 impl Default for Wheel {
     fn default() -> Self {
-        Wheel { buckets: Vec::new(), places: Places::default(), free: Vec::new(), current: 0, armed: 0, look: NEVER }
+        Wheel {
+            buckets: Vec::new(),
+            places: Places::default(),
+            free: Vec::new(),
+            current: 0,
+            armed: 0,
+            look: NEVER,
+        }
     }
 }
 
