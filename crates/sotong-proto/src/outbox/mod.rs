@@ -273,6 +273,7 @@ impl Outbox {
     }
 
     /// Queues a message, compressed if that is agreed on and pays.
+    #[inline]
     fn push_message(&mut self, message: MessageRef<'_>) {
         self.message_sent = true;
         if self.coding.is_none() || !self.push_compressed(message) {

@@ -7,6 +7,8 @@ use bytes::{Buf, Bytes};
 
 /// How long a run may get before a new one is begun, so that a long queue gives memory back as it drains.
 const RUN_BYTES_MAX: usize = 64 * 1024;
+/// The room that a run has which follows others: where much waits, more comes, and a run that grows is copied.
+const NEXT_RUN_BYTES: usize = 16 * 1024;
 /// A run with less room than this keeps it as long as it has something to say.
 const SHRUNK_BYTES_MIN: usize = 4 * 1024;
 
@@ -59,14 +61,19 @@ impl Queue {
         self.length += run.len() - before;
     }
 
+    #[inline]
     fn last_run(&mut self) -> &mut Vec<u8> {
         if self.rest.is_none() && self.front.len() < RUN_BYTES_MAX {
             return &mut self.front;
         }
+        self.last_run_of_many()
+    }
+
+    fn last_run_of_many(&mut self) -> &mut Vec<u8> {
         let rest = self.rest.get_or_insert_default();
         let segments = &mut rest.segments;
         if !matches!(segments.back(), Some(Segment::Run(run)) if run.len() < RUN_BYTES_MAX) {
-            segments.push_back(Segment::Run(Vec::new()));
+            segments.push_back(Segment::Run(Vec::with_capacity(NEXT_RUN_BYTES)));
         }
         match segments.back_mut() {
             Some(Segment::Run(run)) => run,

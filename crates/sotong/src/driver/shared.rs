@@ -249,6 +249,10 @@ impl Shared {
     /// Makes the flags, and the budget, tell what is under the lock.
     pub(crate) fn publish(&self, outbound: &Outbound) {
         self.hold(&self.held_out, outbound.outbox.own_len());
+        self.flags.store(Self::flags_of(outbound), Ordering::Release);
+    }
+
+    fn flags_of(outbound: &Outbound) -> u8 {
         let queued = if outbound.outbox.is_empty() { 0 } else { QUEUED };
         let closing = if outbound.is_closing() { CLOSING } else { 0 };
         let flushing = if outbound.is_flush_awaited() { FLUSHING } else { 0 };
@@ -256,7 +260,7 @@ impl Shared {
         let raised = if outbound.raised.is_some() { RAISED } else { 0 };
         let behind = if outbound.has_lanes() { BEHIND } else { 0 };
         let member = if outbound.membership.is_some() { MEMBER } else { 0 };
-        self.flags.store(queued | closing | flushing | held | raised | behind | member, Ordering::Release);
+        queued | closing | flushing | held | raised | behind | member
     }
 
     /// Queues or corks a message.
@@ -287,10 +291,17 @@ impl Shared {
     }
 
     /// Publishes what was queued and lets the driver know, if it does not know already.
+    #[inline]
     fn queued(&self, mut outbound: MutexGuard<'_, Outbound>) {
         // A driver that was told drains before it waits, and so does one that is having its turn.
         let driver_knows = self.flags.load(Ordering::Relaxed) & QUEUED != 0;
-        self.publish(&outbound);
+        if driver_knows {
+            // One message more changes no flag: of many in a row, this is what each costs.
+            debug_assert_eq!(self.flags.load(Ordering::Relaxed), Self::flags_of(&outbound));
+            self.hold(&self.held_out, outbound.outbox.own_len());
+        } else {
+            self.publish(&outbound);
+        }
         let sent = outbound.sent.take_due();
         if !driver_knows && !turn::is_turn_of(self.address()) {
             wake_driver(outbound);
