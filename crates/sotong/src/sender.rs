@@ -229,7 +229,7 @@ impl Sender {
     ///
     /// Behind a proxy that is the proxy's. For the person's see [`client_ip`](Self::client_ip).
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        self.shared.peer.addr
+        self.shared.peer.addr()
     }
 
     /// The address of the client: the peer's own, or what a proxy says that the server was told to trust.
@@ -253,7 +253,7 @@ impl Sender {
 
     /// What the server answered: its headers. `None` on a server.
     pub fn response(&self) -> Option<&Response> {
-        self.shared.response.as_ref()
+        self.shared.response()
     }
 
     /// The sub-protocol that was agreed on.

@@ -66,17 +66,29 @@ pub(crate) struct Outbound {
     /// Wakes the driver. Gone when the driver is: it would keep the driver's task alive.
     pub(crate) driver: Option<Waker>,
     pub(crate) over: Option<Box<Over>>,
-    pub(super) held: Option<Box<Held>>,
-    /// New limits that the driver has not seen.
-    pub(super) raised: Option<Arc<Config>>,
     /// Its part in topics.
     pub(super) membership: Option<Box<Membership>>,
-    /// Who waits for what. Most connections have nobody.
-    waiting: Option<Box<Waiting>>,
-    /// What waits of a client's callbacks, from the first that they send on.
-    from_callbacks: Option<Box<FromCallbacks>>,
+    /// What most connections never have.
+    seldom: Option<Box<Seldom>>,
+}
+
+/// What most connections never have, so that it is behind one pointer.
+#[derive(Default)]
+struct Seldom {
+    waiting: Waiting,
+    held: Option<Box<Held>>,
+    /// New limits that the driver has not seen.
+    raised: Option<Arc<Config>>,
+    from_callbacks: FromCallbacks,
     /// The number of the last Ping that had one. None is used twice: a Pong may come late.
     last_ping: u64,
+}
+
+impl Seldom {
+    /// Whether nothing of it is of use any more when nothing waits to be sent.
+    fn is_over(&self) -> bool {
+        self.waiting.is_over() && self.held.is_none() && self.raised.is_none() && self.last_ping == 0
+    }
 }
 
 /// What waits of that which the callbacks of a client in event form have sent.
@@ -132,12 +144,8 @@ impl Outbound {
             driver: None,
             transport,
             over: None,
-            held: None,
-            raised: None,
             membership: None,
-            waiting: None,
-            from_callbacks: None,
-            last_ping: 0,
+            seldom: None,
         }
     }
 
@@ -179,7 +187,7 @@ impl Outbound {
             done => done?,
         }
         let after = self.outbox.len();
-        let waiting = self.from_callbacks.get_or_insert_default();
+        let waiting = &mut self.seldom.get_or_insert_default().from_callbacks;
         waiting.bytes += after - before;
         waiting.ahead = after;
         Ok(())
@@ -187,7 +195,7 @@ impl Outbound {
 
     /// How many bytes wait that callbacks of a client have sent; at least so many, because some may have left.
     pub(super) fn waiting_from_callbacks(&self) -> usize {
-        self.from_callbacks.as_ref().map_or(0, |waiting| waiting.bytes)
+        self.seldom.as_ref().map_or(0, |seldom| seldom.from_callbacks.bytes)
     }
 
     /// Queues a message whether there is room or not.
@@ -199,6 +207,32 @@ impl Outbound {
             }
         }
         self.sent.count(message.as_ref().as_bytes().len());
+    }
+
+    /// The Close that is held back.
+    pub(super) fn held(&self) -> Option<&Held> {
+        self.seldom.as_deref()?.held.as_deref()
+    }
+
+    pub(super) fn hold(&mut self, held: Held) {
+        self.seldom.get_or_insert_default().held = Some(Box::new(held));
+    }
+
+    pub(super) fn take_held(&mut self) -> Option<Box<Held>> {
+        self.seldom.as_deref_mut()?.held.take()
+    }
+
+    /// Whether there are limits that the driver has not seen.
+    pub(super) fn has_raised(&self) -> bool {
+        self.seldom.as_deref().is_some_and(|seldom| seldom.raised.is_some())
+    }
+
+    pub(super) fn raise(&mut self, config: Arc<Config>) {
+        self.seldom.get_or_insert_default().raised = Some(config);
+    }
+
+    pub(super) fn take_raised(&mut self) -> Option<Arc<Config>> {
+        self.seldom.as_deref_mut()?.raised.take()
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -224,13 +258,12 @@ impl Outbound {
         if let Some(membership) = &mut self.membership {
             membership.offered(is_empty);
         }
-        if let Some(waiting) = &mut self.from_callbacks {
-            waiting.ahead = waiting.ahead.saturating_sub(bytes);
-            if waiting.ahead == 0 || is_empty {
-                **waiting = FromCallbacks::default();
-            }
+        let Some(seldom) = &mut self.seldom else { return News::default() };
+        let Seldom { waiting, from_callbacks, .. } = &mut **seldom;
+        from_callbacks.ahead = from_callbacks.ahead.saturating_sub(bytes);
+        if from_callbacks.ahead == 0 || is_empty {
+            *from_callbacks = FromCallbacks::default();
         }
-        let Some(waiting) = &mut self.waiting else { return News::default() };
         for (remaining, _) in &mut waiting.flushes {
             *remaining = remaining.saturating_sub(bytes);
         }
@@ -238,21 +271,21 @@ impl Outbound {
         let flushed = waiting.flushes.extract_if(.., is_done).map(|(_, done)| done).collect();
         // Without progress there is no more room than before: to wake for it would go round in circles.
         let news = if bytes > 0 || is_empty { waiting.take_room() } else { News::default() };
-        if is_empty && waiting.over.is_none() && waiting.pings.is_empty() {
-            self.waiting = None;
+        if is_empty && seldom.is_over() {
+            self.seldom = None;
         }
         News { flushed, ..news }
     }
 
     /// What was corked goes before all that waits, so every flush has that much further to go.
     pub(crate) fn lengthen_flushes(&mut self, bytes: usize) {
-        if let Some(waiting) = &mut self.waiting {
-            waiting.flushes.iter_mut().for_each(|(remaining, _)| *remaining += bytes);
+        if let Some(seldom) = &mut self.seldom {
+            seldom.waiting.flushes.iter_mut().for_each(|(remaining, _)| *remaining += bytes);
         }
     }
 
     pub(super) fn take_waiting_for_room(&mut self) -> News {
-        self.waiting.as_mut().map(|waiting| waiting.take_room()).unwrap_or_default()
+        self.seldom.as_mut().map(|seldom| seldom.waiting.take_room()).unwrap_or_default()
     }
 
     /// Writes once, in one call of `write`: what is corked, then what waits. Ready with how much left; 0 if there is
@@ -301,14 +334,14 @@ impl Outbound {
             return None;
         }
         let (answered, latency) = oneshot::channel();
-        let waiting = self.waiting.get_or_insert_default();
+        let Seldom { waiting, last_ping, .. } = &mut **self.seldom.get_or_insert_default();
         news.given_up.extend(waiting.pings.extract_if(.., |ping| ping.answered.is_closed()));
         if waiting.pings.len() >= PINGS_MAX {
             // The oldest gives up its place: its future ends as if the connection had.
             news.given_up.push(waiting.pings.remove(0));
         }
-        self.last_ping += 1;
-        let number = self.last_ping;
+        *last_ping += 1;
+        let number = *last_ping;
         waiting.pings.push(Ping { number, sent: Instant::now(), answered });
         self.outbox.ping(&number.to_be_bytes());
         Some(latency)
@@ -317,10 +350,10 @@ impl Outbound {
     /// Queues the core's keep-alive. While Pings of ours wait for their Pong it has a number like them, because a peer
     /// that answers only the latest Ping would otherwise never answer theirs.
     pub(super) fn keep_alive(&mut self, payload: &[u8]) {
-        match &self.waiting {
-            Some(waiting) if !waiting.pings.is_empty() => {
-                self.last_ping += 1;
-                self.outbox.ping(&self.last_ping.to_be_bytes());
+        match &mut self.seldom {
+            Some(seldom) if !seldom.waiting.pings.is_empty() => {
+                seldom.last_ping += 1;
+                self.outbox.ping(&seldom.last_ping.to_be_bytes());
             }
             _ => self.outbox.ping(payload),
         }
@@ -329,11 +362,12 @@ impl Outbound {
     /// A Pong came: it answers the Ping with its number, and all before that one (RFC 6455, section 5.5.3). One with a
     /// number that no Ping had, or none at all, was not asked for and answers nothing.
     pub(super) fn pong(&mut self, payload: &[u8]) -> News {
-        let answered = self.waiting.as_mut().and_then(|waiting| {
+        let answered = self.seldom.as_mut().and_then(|seldom| {
             let number = u64::from_be_bytes(payload.try_into().ok()?);
-            if number > self.last_ping {
+            if number > seldom.last_ping {
                 return None;
             }
+            let waiting = &mut seldom.waiting;
             let later = waiting.pings.partition_point(|ping| ping.number <= number);
             Some(waiting.pings.drain(..later).collect())
         });
@@ -347,31 +381,31 @@ impl Outbound {
         }
         let (done, flushed) = oneshot::channel();
         let bytes = self.outbox.len();
-        let flushes = &mut self.waiting.get_or_insert_default().flushes;
+        let flushes = &mut self.seldom.get_or_insert_default().waiting.flushes;
         news.flushed.extend(flushes.extract_if(.., |(_, done)| done.is_closed()).map(|(_, done)| done));
         flushes.push((bytes, done));
         Some(flushed)
     }
 
     pub(super) fn is_flush_awaited(&self) -> bool {
-        self.waiting.as_ref().is_some_and(|waiting| !waiting.flushes.is_empty())
+        self.seldom.as_ref().is_some_and(|seldom| !seldom.waiting.flushes.is_empty())
     }
 
     /// Ready when there may be more room. It counts from now on, not from when it is polled.
     pub(super) fn room(&mut self) -> OwnedNotified {
-        self.waiting.get_or_insert_default().room.get_or_insert_default().clone().notified_owned()
+        self.seldom.get_or_insert_default().waiting.room.get_or_insert_default().clone().notified_owned()
     }
 
     /// Ready when the connection is over. It counts from now on, too.
     pub(super) fn end(&mut self) -> OwnedNotified {
-        self.waiting.get_or_insert_default().over.get_or_insert_default().clone().notified_owned()
+        self.seldom.get_or_insert_default().waiting.over.get_or_insert_default().clone().notified_owned()
     }
 
     /// Has the task that uses the socket as a sink woken when there is more room, or at the end. Returns the waker
     /// that was there before, to be dropped when the lock is free.
     #[must_use]
     pub(super) fn wait_as_sink(&mut self, waker: &Waker) -> Option<Waker> {
-        let sink = &mut self.waiting.get_or_insert_default().sink;
+        let sink = &mut self.seldom.get_or_insert_default().waiting.sink;
         if sink.as_ref().is_some_and(|known| known.will_wake(waker)) {
             return None;
         }
@@ -381,13 +415,11 @@ impl Outbound {
     /// The end. Whoever waits is told by what is returned, when the lock is free.
     pub(super) fn finish(&mut self, over: Over) -> Ended {
         self.over = Some(Box::new(over));
-        self.held = None;
-        self.raised = None;
         self.outbox.discard();
         Ended {
             _driver: self.driver.take(),
             _transport: self.transport.take(),
-            waiting: self.waiting.take(),
+            seldom: self.seldom.take(),
             topics: self.part_with_all(),
         }
     }
@@ -412,22 +444,28 @@ pub(super) fn write_corked(
 pub(crate) struct Ended {
     _driver: Option<Waker>,
     _transport: Option<Arc<Transport>>,
-    waiting: Option<Box<Waiting>>,
+    seldom: Option<Box<Seldom>>,
     /// What the connection was subscribed to.
     pub(super) topics: Vec<Arc<Topic>>,
 }
 
 impl Ended {
     pub(super) fn tell(self) {
-        if let Some(mut waiting) = self.waiting {
+        if let Some(mut seldom) = self.seldom {
+            let waiting = &mut seldom.waiting;
             let room = waiting.take_room();
             // Flushes and pings end by their channels.
-            News { over: waiting.over.take(), ended: Some(waiting), ..room }.tell();
+            News { over: waiting.over.take(), ended: Some(seldom), ..room }.tell();
         }
     }
 }
 
 impl Waiting {
+    /// Whether nobody waits for what may come when nothing waits to be sent.
+    fn is_over(&self) -> bool {
+        self.over.is_none() && self.pings.is_empty()
+    }
+
     fn take_room(&mut self) -> News {
         News { room: self.room.take(), sink: self.sink.take(), ..News::default() }
     }
@@ -444,7 +482,7 @@ pub(crate) struct News {
     flushed: Vec<oneshot::Sender<()>>,
     answered: Vec<Ping>,
     given_up: Vec<Ping>,
-    ended: Option<Box<Waiting>>,
+    ended: Option<Box<Seldom>>,
 }
 
 impl News {

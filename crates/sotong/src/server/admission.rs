@@ -111,7 +111,7 @@ impl Admission {
                 Head::Page(_) if let Some(too_many) = arrival.too_many => too_many.refusal(),
                 Head::Page(read) => match &self.settings.pages {
                     Some(pages) => {
-                        pages(carrier, read, peer.addr).await;
+                        pages(carrier, read, peer.addr()).await;
                         return Ok(());
                     }
                     // RFC 9110, section 9.3.2: no body in the answer to HEAD.

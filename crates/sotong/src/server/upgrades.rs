@@ -222,8 +222,8 @@ impl Pending {
             _ = shutdown.wait_for(|shutdown| *shutdown) => return Err(over()),
         };
         carrier.set_nodelay()?;
-        if peer.addr.is_none() {
-            peer.addr = carrier.peer_addr()?;
+        if peer.addr().is_none() {
+            peer.set_addr(carrier.peer_addr()?);
         }
         let clock = clocks.current(&admission.budget, Some(&admission.settings.topics));
         // Looked at once more: a shutdown closes what has a clock by then.
