@@ -179,6 +179,21 @@ impl Places {
             peers: folder.join("peers"),
         })
     }
+
+    /// A server that is a subcommand of this very binary.
+    fn own(&self, name: &str, wire: Wire, arguments: &[&str]) -> Recipe {
+        Recipe {
+            name: name.into(),
+            wire,
+            threads: Threads::One,
+            is_ours: true,
+            program: self.harness.clone(),
+            arguments: arguments.iter().map(|&argument| argument.into()).collect(),
+            environment: vec![],
+            compresses: false,
+            certificate: None,
+        }
+    }
 }
 
 /// How a server's work is spread.
@@ -253,20 +268,10 @@ impl Recipe {
 /// The servers of the fan-out benchmark: ours, those of others that are known, if `others`, then the peers.
 pub(crate) fn fan_out_recipes(others: bool, compress: bool, peers: &[Peer]) -> Result<Vec<Recipe>> {
     let places = Places::find(None)?;
-    let own = |name: &str, style: &str, compresses: bool| Recipe {
-        name: name.into(),
-        wire: Wire::WebSocket,
-        threads: Threads::One,
-        is_ours: true,
-        program: places.harness.clone(),
-        arguments: ["fan-out-server", "--style", style]
-            .into_iter()
-            .chain(compresses.then_some("--compress"))
-            .map(String::from)
-            .collect(),
-        environment: vec![],
-        compresses,
-        certificate: None,
+    let own = |name: &str, style: &str, compresses: bool| {
+        let options = ["fan-out-server", "--style", style].into_iter();
+        let options = options.chain(compresses.then_some("--compress")).collect::<Vec<_>>();
+        Recipe { compresses, ..places.own(name, Wire::WebSocket, &options) }
     };
     let mut recipes = vec![own("event", "event", compress), own("pull", "pull", compress)];
     if compress {
@@ -285,17 +290,7 @@ pub(crate) fn fan_out_recipes(others: bool, compress: bool, peers: &[Peer]) -> R
 /// The servers of `receive` and `send`: the floor, ours, those of others that are known, if `others`, then the peers.
 pub(crate) fn one_way_recipes(way: Way, others: bool, peers: &[Peer]) -> Result<Vec<Recipe>> {
     let places = Places::find(None)?;
-    let own = |shape: &str, wire| Recipe {
-        name: shape.into(),
-        wire,
-        threads: Threads::One,
-        is_ours: true,
-        program: places.harness.clone(),
-        arguments: ["one-way-server", way.word(), "--shape", shape].map(String::from).into(),
-        environment: vec![],
-        compresses: false,
-        certificate: None,
-    };
+    let own = |shape: &str, wire| places.own(shape, wire, &["one-way-server", way.word(), "--shape", shape]);
     let mut recipes =
         vec![own("raw", Wire::Raw), own("event", Wire::WebSocket), own("pull", Wire::WebSocket)];
     // Receiving, there is nothing to put off.

@@ -11,10 +11,6 @@ mod listen;
 mod message;
 mod one_way;
 
-/// As ours have it: what is measured is not the allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Why a connection ended, in words.
 type Ended = Box<dyn std::error::Error + Send + Sync>;
 
