@@ -49,7 +49,7 @@ impl Streams {
     pub(crate) fn connect(target: &Target, wire: Wire, way: Way, connections: usize) -> Result<Self> {
         let block = match way {
             Way::Receive => masked_frames(BLOCK_BYTES),
-            // Twice what a read brings and a frame, so that each read is one comparison.
+            // More than a read brings, so that each read is one comparison.
             Way::Send => server::frames(SCRATCH_BYTES + BLOCK_BYTES),
         };
         let frame_bytes = match way {
