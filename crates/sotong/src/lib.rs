@@ -62,6 +62,20 @@
 //! A server that refuses is an error with its status, its headers and the first bytes of its body; each step of the way
 //! has a deadline of its own, [`ConnectTimeouts`].
 //!
+//! A client goes through proxies as `HTTPS_PROXY` and the like say, or as [`Client::with_proxy`] does, logs in by the URL's user
+//! name, [`Client::with_basic_auth`] or [`Client::with_bearer_token`], and follows redirects only where
+//! [`Client::with_redirects_max`] allows it. URLs that strangers wrote need an [`AddressPolicy`]:
+//!
+//! ```
+//! use sotong::{AddressPolicy, Client};
+//!
+//! let client = Client::new()
+//!     .with_address_policy(AddressPolicy::public())   // no private, loopback or link-local address, however it is written
+//!     .with_redirects_max(3)                          // each station is looked at, and none of them is told our secrets
+//!     .without_proxy();                               // whatever the environment says
+//! # let _ = client;
+//! ```
+//!
 //! # The browser's object
 //!
 //! [`web::WebSocket`] is the object of web pages with its semantics: a constructor that never waits, listeners and slots,
@@ -79,18 +93,31 @@
 //! # }
 //! ```
 //!
-//! It goes through proxies as `HTTPS_PROXY` and the like say, or as [`Client::with_proxy`] does, logs in by the URL's user
-//! name, [`Client::with_basic_auth`] or [`Client::with_bearer_token`], and follows redirects only where
-//! [`Client::with_redirects_max`] allows it. URLs that strangers wrote need an [`AddressPolicy`]:
+//! # Topics: one speaks, many hear
 //!
-//! ```
-//! use sotong::{AddressPolicy, Client};
+//! A connection of a server subscribes to names, and what is published to a name goes to all who are subscribed, on whatever
+//! thread they are: framed and compressed once, shared by those who are slow, and in order. [`Topics`] publishes from
+//! anywhere else, keeps a slow subscriber from holding up the others, and says what was left out for whom.
 //!
-//! let client = Client::new()
-//!     .with_address_policy(AddressPolicy::public())   // no private, loopback or link-local address, however it is written
-//!     .with_redirects_max(3)                          // each station is looked at, and none of them is told our secrets
-//!     .without_proxy();                               // whatever the environment says
-//! # let _ = client;
+//! ```no_run
+//! use sotong::{Events, MessageRef, Refusal, Request, Sender, Server};
+//!
+//! struct Member;
+//!
+//! impl Events for Member {
+//!     fn open(&mut self, socket: &Sender) {
+//!         socket.subscribe("room").expect("few names, and it is new");
+//!     }
+//!
+//!     fn message(&mut self, socket: &Sender, message: MessageRef<'_>) {
+//!         socket.publish("room", message); // to everybody else
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! Server::bind("127.0.0.1:9001").await?.serve_events(|_: &Request| Ok::<_, Refusal>(Member)).await
+//! # }
 //! ```
 //!
 //! # TLS
