@@ -28,7 +28,7 @@ impl<S: Sink> Driver<S> {
     /// there is no point in telling the peer, who does not take what was said before.
     pub(super) fn give_way(&mut self, unsent: usize, now: Time) -> bool {
         if self.connection.wants_input() {
-            let error = sotong_proto::Error::from(self.clock.budget().give_way());
+            let error = sotong_proto::Error::from(self.shared().clock.budget().give_way());
             let mut answers = Answers::new(self.socket.shared(), now);
             self.connection.give_up(error.clone(), now, &mut answers);
             answers.end();
@@ -85,7 +85,7 @@ impl<S: Sink> Driver<S> {
         tracing::debug!(connection = self.socket.id(), code = over.closed.code(), how = %over.closed, "closed");
         self.tell_counts();
         counts::closed(self.side, &over.closed);
-        self.clock.release(self.slot);
+        self.shared().clock.release(self.slot);
         let ended = self.shared().finish(over.clone());
         if let (None, Some(error)) = (&over.closed.error, &over.error) {
             self.tell(|sink, socket| sink.error(socket, error));

@@ -70,9 +70,9 @@ fn driver_with<S: Sink>(
     let direct = (form == Form::Pull).then(|| transport.clone());
     let guard = Arc::new(Live::default()).enter(1).expect("it is the first");
     let (role, peer) = (Role::Server(None), Peer::new(None));
-    let shared = Shared::new(request(), peer, config.clone(), form, role, direct, clock.clone());
+    let shared = Shared::new(request(), peer, config.clone(), form, role, direct, clock);
     let sender = Sender::new(shared);
-    let mut driver = Driver::new(config, None, transport, sender.clone(), sink, clock, guard);
+    let mut driver = Driver::new(config, None, transport, sender.clone(), sink, guard);
     driver.open(Vec::new());
     (driver, sender)
 }

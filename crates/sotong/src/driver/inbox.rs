@@ -14,6 +14,7 @@ use super::Sink;
 use super::outbound::Over;
 use crate::error::Error;
 use crate::sender::Sender;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a message costs besides its payload: its place in the queue, and what an allocator adds to the smallest block.
@@ -39,6 +40,9 @@ fn put_spare(queue: VecDeque<Message>) {
 pub(crate) struct Inbox {
     state: Mutex<State>,
     bytes_max: usize,
+    /// What waited after the last hand-over; the reader may have taken it since. Of the driver alone: here, because its task
+    /// has no room for it.
+    handed_over: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -66,7 +70,11 @@ pub(crate) enum Taken {
 impl Inbox {
     pub(crate) fn new(bytes_max: usize) -> Arc<Inbox> {
         // With no room at all nothing would ever be read.
-        Arc::new(Inbox { state: Mutex::default(), bytes_max: bytes_max.max(1) })
+        Arc::new(Inbox {
+            state: Mutex::default(),
+            bytes_max: bytes_max.max(1),
+            handed_over: AtomicUsize::new(0),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -122,16 +130,25 @@ impl Inbox {
 /// The driver's end of the inbox.
 pub(crate) struct InboxSink {
     inbox: Arc<Inbox>,
-    /// What waited after the last hand-over; the reader may have taken it since.
-    waiting_bytes: usize,
-    /// What stands behind the message that filled the inbox, as it came from the network. Small messages cost many times
-    /// their bytes there, so one read may bring more of them than there is room for.
-    unread: Option<Box<[u8]>>,
+    /// Of most connections nothing.
+    unread: Option<Box<Unread>>,
 }
+
+/// What stands behind the message that filled the inbox, as it came from the network. Small messages cost many times their
+/// bytes there, so one read may bring more of them than there is room for.
+struct Unread(Box<[u8]>);
 
 impl InboxSink {
     pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
-        InboxSink { inbox, waiting_bytes: 0, unread: None }
+        InboxSink { inbox, unread: None }
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.inbox.handed_over.load(Ordering::Relaxed)
+    }
+
+    fn set_waiting_bytes(&self, bytes: usize) {
+        self.inbox.handed_over.store(bytes, Ordering::Relaxed);
     }
 }
 
@@ -143,18 +160,18 @@ impl Sink for InboxSink {
         GATHERED.with_borrow_mut(|(gathered, bytes)| {
             *bytes += message.as_bytes().len() + MESSAGE_BYTES;
             gathered.push_back(message.to_message());
-            self.waiting_bytes.saturating_add(*bytes) < self.inbox.bytes_max
+            self.waiting_bytes().saturating_add(*bytes) < self.inbox.bytes_max
         })
     }
 
     fn keep_unread(&mut self, unread: &[u8]) {
         if !unread.is_empty() {
-            self.unread = Some(unread.into());
+            self.unread = Some(Box::new(Unread(unread.into())));
         }
     }
 
     fn take_unread(&mut self) -> Option<Vec<u8>> {
-        self.unread.take().map(Vec::from)
+        self.unread.take().map(|unread| unread.0.into_vec())
     }
 
     fn turn_ended(&mut self) {
@@ -172,7 +189,7 @@ impl Sink for InboxSink {
             }
             state.bytes += bytes;
         }
-        self.waiting_bytes = state.bytes;
+        self.set_waiting_bytes(state.bytes);
         let reader = state.reader.take();
         drop(state);
         gathered.clear();
@@ -189,22 +206,22 @@ impl Sink for InboxSink {
 
     fn held_bytes(&self) -> usize {
         // Nothing waits after the last hand-over: nothing waits now.
-        let waiting = if self.waiting_bytes == 0 { 0 } else { self.inbox.lock().bytes };
-        waiting + self.unread.as_ref().map_or(0, |unread| unread.len())
+        let waiting = if self.waiting_bytes() == 0 { 0 } else { self.inbox.lock().bytes };
+        waiting + self.unread.as_ref().map_or(0, |unread| unread.0.len())
     }
 
     fn room(&mut self, driver: &Waker) -> usize {
-        if self.waiting_bytes >= self.inbox.bytes_max {
+        if self.waiting_bytes() >= self.inbox.bytes_max {
             let mut state = self.inbox.lock();
-            self.waiting_bytes = state.bytes;
-            if self.waiting_bytes >= self.inbox.bytes_max {
+            self.set_waiting_bytes(state.bytes);
+            if state.bytes >= self.inbox.bytes_max {
                 if !state.paused.as_ref().is_some_and(|paused| paused.will_wake(driver)) {
                     state.paused = Some(driver.clone());
                 }
                 return 0;
             }
         }
-        self.inbox.bytes_max - self.waiting_bytes
+        self.inbox.bytes_max - self.waiting_bytes()
     }
 
     fn error(&mut self, _socket: &Sender, _error: &Error) {}

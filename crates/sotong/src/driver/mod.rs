@@ -43,7 +43,6 @@ use sotong_proto::{
 };
 
 use self::answers::Answers;
-use self::clock::Clock;
 use self::ending::{End, drop_quietly};
 use self::outbound::write_corked;
 use self::shared::{Form, Shared};
@@ -73,7 +72,6 @@ pub(crate) struct Driver<S: Sink> {
     socket: Sender,
     /// `None` once it has panicked, or was told the end.
     sink: Option<S>,
-    clock: Arc<Clock>,
     slot: Slot,
     /// When the alarm rings.
     armed: Time,
@@ -94,10 +92,9 @@ impl<S: Sink> Driver<S> {
         transport: Arc<Transport>,
         socket: Sender,
         sink: S,
-        clock: Arc<Clock>,
         guard: Guard,
     ) -> Self {
-        let side = socket.shared().side();
+        let (side, clock) = (socket.shared().side(), &socket.shared().clock);
         counts::opened(side);
         let connection = Connection::new(side, config, clock.now());
         Driver {
@@ -106,11 +103,10 @@ impl<S: Sink> Driver<S> {
                 None => connection,
             },
             side,
+            slot: clock.slot(),
             transport,
             socket,
             sink: Some(sink),
-            slot: clock.slot(),
-            clock,
             armed: Time::ZERO,
             is_known: false,
             has_hung_up: false,
@@ -129,7 +125,7 @@ impl<S: Sink> Driver<S> {
             self.shared().lock().driver = Some(context.waker().clone());
         }
         // One look at the clock per turn; a turn is short.
-        let now = self.clock.now();
+        let now = self.shared().clock.now();
         for round in 0..READS_PER_TURN {
             self.release_close(now);
             let unsent = match self.write(corked, now, context) {
@@ -140,7 +136,8 @@ impl<S: Sink> Driver<S> {
             // unless that read has changed something.
             if round == 0 || !self.is_plain() {
                 self.look_at_deadlines(now);
-                if self.clock.budget().demands(|| self.shared().held()) && self.give_way(unsent, now) {
+                if self.shared().clock.budget().demands(|| self.shared().held()) && self.give_way(unsent, now)
+                {
                     return Poll::Ready(End::Dropped);
                 }
                 match self.connection.carrier() {
@@ -200,7 +197,7 @@ impl<S: Sink> Driver<S> {
         turn::begin(self.shared().address(), |corked| {
             self.tell(|sink, socket| sink.open(socket));
             if !early.is_empty() {
-                self.hand_on(&mut early, self.clock.now());
+                self.hand_on(&mut early, self.shared().clock.now());
             }
             corked.flush(|cork, read| self.shared().queue_corked(cork, read));
         });
@@ -289,7 +286,7 @@ impl<S: Sink> Driver<S> {
     /// Tells the core of time that has passed, of new limits, and of a Close that the application or a shutdown has
     /// sent.
     fn look_at_deadlines(&mut self, now: Time) {
-        if self.clock.shutdown_due(self.slot).is_some_and(|due| due <= now) {
+        if self.shared().clock.shutdown_due(self.slot).is_some_and(|due| due <= now) {
             self.shared().close(Close::new(CloseCode::GOING_AWAY, "the server shuts down"), Initiator::Local);
         }
         if let Some(config) = self.shared().take_raised() {
@@ -398,7 +395,7 @@ impl<S: Sink> Driver<S> {
     fn wait(&mut self, now: Time, context: &Context<'_>) -> Poll<End> {
         let held = self.connection.buffered_bytes() + self.sink.as_ref().map_or(0, Sink::held_bytes);
         self.shared().hold_in(held);
-        let shutdown = self.clock.shutdown_due(self.slot);
+        let shutdown = self.shared().clock.shutdown_due(self.slot);
         let mut due = self.connection.deadline().unwrap_or(Time::ZERO + Duration::MAX);
         if let Some(until) = self.shared().held_until() {
             due = due.min(until);
@@ -414,9 +411,9 @@ impl<S: Sink> Driver<S> {
         // An alarm rings up to a tick late, so one that is armed for this very moment stays as it is.
         // A shutdown moves alarms: what was armed before it may have rung already.
         if due + TICK < self.armed || self.armed <= now || shutdown.is_some() {
-            self.armed = self.clock.arm(self.slot, due, context.waker());
+            self.armed = self.shared().clock.arm(self.slot, due, context.waker());
         }
-        if shutdown.is_none() && self.clock.shutdown_due(self.slot).is_some() {
+        if shutdown.is_none() && self.shared().clock.shutdown_due(self.slot).is_some() {
             // It began just now, on another thread, and what was armed here may have undone its alarm.
             context.waker().wake_by_ref();
         }
