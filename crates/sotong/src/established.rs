@@ -52,8 +52,7 @@ impl Established {
         let transport = Arc::new(Transport::from(carrier));
         let direct = transport.is_shared().then(|| transport.clone());
         let deflate = role.deflate();
-        let socket =
-            Sender::new(Shared::new(request, peer, config.clone(), form, role, direct, clock));
+        let socket = Sender::new(Shared::new(request, peer, config.clone(), form, role, direct, clock));
         let mut driver = Driver::new(config, deflate, transport, socket.clone(), sink, guard);
         let entered = socket.shared().enter_span();
         tracing::debug!(connection = socket.id(), "opened");

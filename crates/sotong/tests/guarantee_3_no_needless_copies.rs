@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
 use sotong::{Config, Events, Message, MessageRef, Sender, WebSocket};
 use support::{BINARY, PING, PONG, Peer, TEXT, frame, soon};
@@ -9,14 +12,36 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+/// A payload that tells when nobody refers to it any more.
+struct Watched {
+    bytes: Vec<u8>,
+    is_gone: Arc<AtomicBool>,
+}
+
+impl AsRef<[u8]> for Watched {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.is_gone.store(true, Ordering::SeqCst);
+    }
+}
+
 #[tokio::test]
 async fn a_large_payload_is_shared_and_not_copied() {
-    let payload = Bytes::from(vec![7; 8 << 20]);
-    let sent = payload.clone();
+    const BYTES: usize = 8 << 20;
+    let is_gone = Arc::new(AtomicBool::new(false));
+    let payload = Bytes::from_owner(Watched { bytes: vec![7; BYTES], is_gone: is_gone.clone() });
+    // One for each connection, and none for us.
+    let payloads = Arc::new(Mutex::new(vec![payload.clone(), payload.clone(), payload]));
     let (report, mut reports) = mpsc::unbounded_channel();
     let server = support::pull(Config::default(), move |mut socket: WebSocket| {
-        let (payload, report) = (sent.clone(), report.clone());
+        let (payload, report) = (payloads.lock().expect("no panic").pop(), report.clone());
         async move {
+            let payload = payload.expect("there are three connections");
             socket.sender().try_send(payload).expect("nothing waits, so one message of any size fits");
             report.send(()).expect("the test listens");
             while socket.recv().await?.is_some() {}
@@ -29,16 +54,17 @@ async fn a_large_payload_is_shared_and_not_copied() {
         peers.push(server.connect().await);
         soon(reports.recv()).await.expect("it was queued");
     }
-    // None of the peers reads, so all three messages wait: as references to one block.
+    // None of the peers reads, so all three messages wait. Nobody else has the payload: a copy would have let it go.
+    assert!(!is_gone.load(Ordering::SeqCst), "what waits is no reference to the payload");
     for peer in &mut peers {
         let received = peer.next().await.expect("a frame");
-        assert_eq!(received.payload.len(), payload.len());
+        assert_eq!(received.payload.len(), BYTES);
     }
     for peer in peers {
         peer.close().await;
     }
     server.stop().await;
-    assert!(payload.is_unique(), "a reference was left behind");
+    assert!(is_gone.load(Ordering::SeqCst), "a reference was left behind");
 }
 
 #[tokio::test]

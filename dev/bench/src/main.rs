@@ -48,8 +48,8 @@ use std::process::ExitCode;
 
 use settings::Command;
 
-/// As the binary `sotong` has it. Servers of others have what Rust has by default, as in their examples: with mimalloc
-/// they were slower, by up to a third with large messages.
+/// As the binary `sotong` has it. Servers of others have what Rust has by default, as in their examples: with mimalloc all of
+/// them took more for large messages.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
