@@ -6,6 +6,8 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
+// The driver's alone, so the models of the hand-over need not look at it.
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use sotong_proto::{Message, MessageRef};
@@ -14,7 +16,6 @@ use super::Sink;
 use super::outbound::Over;
 use crate::error::Error;
 use crate::sender::Sender;
-use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a message costs besides its payload: its place in the queue, and what an allocator adds to the smallest block.
