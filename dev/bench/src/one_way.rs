@@ -159,14 +159,19 @@ fn section(settings: &OneWaySettings, recipes: &[Recipe], mut lines: Vec<Line<'_
     ];
     facts.extend(Some(recipe::versions(recipes)?).filter(|versions| !versions.is_empty()));
     let is_send = settings.way == Way::Send;
+    let shown = |name: &str| match (name, settings.way) {
+        ("raw", Way::Receive) => ("raw epoll reader".into(), false),
+        ("raw", Way::Send) => ("raw epoll writer".into(), false),
+        _ => recipe::shown(name),
+    };
     let row = |line: &Line<'_>| {
-        let mut row = vec![recipe::shown(line.name).0, line.cpu.show(), line.above.show()];
+        let mut row = vec![shown(line.name).0, line.cpu.show(), line.above.show()];
         let calls = || line.call_bytes.map_or_else(|| "not counted".into(), |bytes| bytes.show_median());
         row.extend(is_send.then(calls));
         row
     };
     let bar = |line: &Line<'_>| {
-        let (label, is_ours) = recipe::shown(line.name);
+        let (label, is_ours) = shown(line.name);
         Bar { label, spread: line.cpu, is_ours }
     };
     let mut heads = vec![what(settings), "ns of server CPU per message".into(), "ns more than raw".into()];
