@@ -110,8 +110,10 @@ fn section(ThreadsSettings { run: how, threads }: &ThreadsSettings, lines: &[Lin
         let beside = line.beside.show();
         vec![label(line), line.ratio.show(), beside, line.one.show(), line.several.show()]
     };
+    // What is ours is bold, and there is no room for more.
+    let short = |line: &Line| label(line).replace(" × ", "×").replace("Sotong, ", "");
     let bar =
-        |line: &Line| Bar { label: label(line), spread: line.ratio, is_ours: recipe::shown(&line.name).1 };
+        |line: &Line| Bar { label: short(line), spread: line.ratio, is_ours: recipe::shown(&line.name).1 };
     let part = Part {
         heads: vec![
             "connections × in flight × bytes".into(),
