@@ -283,7 +283,7 @@ impl TypedOneWay {
             way,
             others: self.others,
             peers: self.peers,
-            pinning: if self.no_pin { Pinning::Free } else { Pinning::Cores { server: 0, load: 1 } },
+            pinning: Pinning::usual(self.no_pin),
             connections: self.connections as usize,
             runs: usize::from(self.runs),
             warm_up: self.warm_up,
@@ -416,7 +416,7 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
             page: typed.servers.write,
         }),
         TypedCommand::Codec { runs, no_pin, write } => Command::Codec(CodecSettings {
-            pinning: if no_pin { Pinning::Free } else { Pinning::Cores { server: 0, load: 1 } },
+            pinning: Pinning::usual(no_pin),
             runs: usize::from(runs),
             page: write,
         }),
@@ -432,7 +432,7 @@ pub(crate) fn parse<I: IntoIterator<Item = OsString>>(arguments: I) -> Result<Co
             page: typed.servers.write,
         }),
         TypedCommand::FanOut(typed) => Command::FanOut(FanOutSettings {
-            pinning: if typed.no_pin { Pinning::Free } else { Pinning::Cores { server: 0, load: 1 } },
+            pinning: Pinning::usual(typed.no_pin),
             others: typed.others,
             compress: typed.compress,
             page: typed.write,

@@ -14,7 +14,7 @@ use crate::cores::{self, Pinning};
 use crate::failure::Result;
 use crate::frame::{self, Opcode};
 use crate::machine;
-use crate::page::{Part, Section};
+use crate::page::{self, Part, Section};
 use crate::plot::{Bar, Plot};
 use crate::settings::CodecSettings;
 use crate::spread::Spread;
@@ -108,7 +108,7 @@ pub(crate) fn run(settings: &CodecSettings) -> Result<()> {
     for line in &lines {
         println!("{:<20} {:>24} {:>24}", line.name, line.one_pass.show(), line.two_passes.show());
     }
-    settings.page.as_ref().map_or(Ok(()), |page| section(settings, &lines).write(page))
+    settings.page.as_ref().map_or(Ok(()), |page| section(settings, &lines)?.write(page))
 }
 
 fn measure(settings: &CodecSettings, work: &Work) -> Option<Line> {
@@ -136,12 +136,9 @@ fn middle(values: impl Iterator<Item = f64>) -> Option<Spread> {
 }
 
 /// For the documentation.
-fn section(settings: &CodecSettings, lines: &[Line]) -> Section {
-    let facts = vec![
-        machine::day(),
-        machine::facts(),
-        format!("{} rounds, medians (first–third quartile)", settings.runs),
-    ];
+fn section(settings: &CodecSettings, lines: &[Line]) -> Result<Section> {
+    let how = format!("{} rounds, medians (first–third quartile)", settings.runs);
+    let facts = page::facts(how, &[])?;
     let part = Part {
         heads: vec!["message".into(), "ns in one pass".into(), "two passes, times one".into()],
         rows: lines
@@ -157,7 +154,7 @@ fn section(settings: &CodecSettings, lines: &[Line]) -> Section {
                 .collect(),
         },
     };
-    Section { name: "codec".into(), facts, parts: vec![part] }
+    Ok(Section { name: "codec".into(), facts, parts: vec![part] })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use rustix::fd::{AsFd, BorrowedFd};
 
 use crate::dialer::{Dialer, Target};
 use crate::echo_reader::{EchoReader, Fed, Wire};
-use crate::failure::{Failure, Result, While};
+use crate::failure::{Failure, Result, While, is_not_now};
 use crate::flight::Flight;
 use crate::frame::{self, Opcode};
 use crate::handshake;
@@ -182,8 +182,4 @@ impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
-}
-
-fn is_not_now(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

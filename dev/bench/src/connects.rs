@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use crate::connection::Connection;
-use crate::cores::{self, Pinning};
 use crate::dialer::Dialer;
 use crate::echo_reader::Wire;
 use crate::failure::{Failure, Result};
@@ -12,14 +11,13 @@ use crate::flight::Flight;
 use crate::frame::Kind;
 use crate::handshake::Offer;
 use crate::machine;
-use crate::page::{Part, Section};
+use crate::page::{self, Part, Section};
 use crate::plot::{Bar, Plot};
 use crate::process;
 use crate::recipe::{self, Recipe};
 use crate::server::Server;
 use crate::settings::ConnectsSettings;
 use crate::spread::Spread;
-use crate::tls::Certificate;
 
 /// How many connections are opened before they are closed: so many that the two readings of the server's CPU time beside
 /// them do not count, and far fewer than any server lets in.
@@ -47,13 +45,12 @@ struct Line<'a> {
 
 /// The subcommand `connects`.
 pub(crate) fn run(settings: &ConnectsSettings) -> Result<()> {
-    let certificate = settings.tls.then(Certificate::make).transpose()?;
     let recipes = recipe::recipes(
         &settings.servers,
         &settings.peers,
         settings.sotong.as_ref(),
         Offer::Nothing,
-        certificate.as_ref(),
+        settings.tls,
     )?;
     println!("{}", machine::facts());
     println!(
@@ -85,13 +82,7 @@ pub(crate) fn run(settings: &ConnectsSettings) -> Result<()> {
 }
 
 fn measure(settings: &ConnectsSettings, recipe: &Recipe) -> Result<Cost> {
-    if let Pinning::Cores { server, .. } = settings.pinning {
-        cores::pin(server)?;
-    }
-    let server = Server::start(recipe)?;
-    if let Pinning::Cores { load, .. } = settings.pinning {
-        cores::pin(load)?;
-    }
+    let server = Server::start_beside(recipe, settings.pinning)?;
     let target = server.target();
     let (mut dialer, flight) = (Dialer::new(target.address), Flight::new(Kind::Binary, 1, HEAD_BYTES));
     let mut scratch = vec![0; 4096];
@@ -125,15 +116,11 @@ fn measure(settings: &ConnectsSettings, recipe: &Recipe) -> Result<Cost> {
 /// For the documentation, cheapest first.
 fn section(settings: &ConnectsSettings, recipes: &[Recipe], mut lines: Vec<Line<'_>>) -> Result<Section> {
     lines.sort_by(|a, b| a.open.median.total_cmp(&b.open.median));
-    let mut facts = vec![
-        machine::day(),
-        machine::facts(),
-        format!(
-            "{} rounds of {:?}, {BATCH} connections open at most, medians (least–most)",
-            settings.runs, settings.window
-        ),
-    ];
-    facts.extend(Some(recipe::versions(recipes)?).filter(|versions| !versions.is_empty()));
+    let how = format!(
+        "{} rounds of {:?}, {BATCH} connections open at most, medians (least–most)",
+        settings.runs, settings.window
+    );
+    let facts = page::facts(how, recipes)?;
     let row = |line: &Line<'_>| {
         vec![recipe::shown(line.name).0, line.open.show(), line.ratio.show(), line.close.show()]
     };

@@ -14,6 +14,13 @@ pub(crate) enum Pinning {
     Free,
 }
 
+impl Pinning {
+    /// The server on core 0 and the load generator on core 1, unless neither is to be bound.
+    pub(crate) fn usual(no_pin: bool) -> Self {
+        if no_pin { Self::Free } else { Self::Cores { server: 0, load: 1 } }
+    }
+}
+
 /// Binds the calling thread, and what it starts from now on, to one core.
 pub(crate) fn pin(core: usize) -> Result<()> {
     if core >= CpuSet::MAX_CPU {

@@ -1,6 +1,6 @@
 //! Why a measurement cannot be trusted or done: one sentence for the person at the terminal.
 
-use std::fmt;
+use std::{fmt, io};
 
 /// A sentence. Nobody branches on it, so it has no kinds.
 #[derive(Debug)]
@@ -29,4 +29,9 @@ impl<T, E: fmt::Display> While<T> for std::result::Result<T, E> {
     fn during(self, doing: impl fmt::Display) -> Result<T> {
         self.map_err(|error| Failure(format!("{doing}: {error}")))
     }
+}
+
+/// Whether a socket that does not block has nothing, or takes nothing, at the moment.
+pub(crate) fn is_not_now(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -14,7 +14,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 
 use crate::connection::PATIENCE;
-use crate::cores::{self, Pinning};
+use crate::cores;
 use crate::deflate;
 use crate::dialer::{Dialer, Target};
 use crate::failure::{Failure, Result, While};
@@ -22,7 +22,7 @@ use crate::flight;
 use crate::frame::{self, Opcode};
 use crate::handshake::{self, Offer};
 use crate::machine;
-use crate::page::{Part, Section};
+use crate::page::{self, Part, Section};
 use crate::plot::{Bar, Plot};
 use crate::process;
 use crate::recipe::{self, Recipe};
@@ -82,15 +82,11 @@ pub(crate) fn run(settings: &FanOutSettings) -> Result<()> {
         parts.push(part(settings, depth, lines));
     }
     let Some(page) = &settings.page else { return Ok(()) };
-    let mut facts = vec![
-        machine::day(),
-        machine::facts(),
-        format!(
-            "{} rounds of {:?} after {:?} of warm-up, medians (least–most)",
-            settings.runs, settings.window, settings.warm_up
-        ),
-    ];
-    facts.extend(Some(recipe::versions(&recipes)?).filter(|versions| !versions.is_empty()));
+    let how = format!(
+        "{} rounds of {:?} after {:?} of warm-up, medians (least–most)",
+        settings.runs, settings.window, settings.warm_up
+    );
+    let facts = page::facts(how, &recipes)?;
     let name = if settings.compress { "fan-out-compressed" } else { "fan-out" };
     Section { name: name.into(), facts, parts }.write(page)
 }
@@ -124,13 +120,7 @@ fn part(settings: &FanOutSettings, depth: usize, mut lines: Vec<(&str, Spread, O
 
 /// Microseconds per delivery, and deliveries per second.
 fn measure(settings: &FanOutSettings, recipe: &Recipe, depth: usize) -> Result<(f64, f64)> {
-    if let Pinning::Cores { server, .. } = settings.pinning {
-        cores::pin(server)?;
-    }
-    let server = Server::start(recipe)?;
-    if let Pinning::Cores { load, .. } = settings.pinning {
-        cores::pin(load)?;
-    }
+    let server = Server::start_beside(recipe, settings.pinning)?;
     let mut audience =
         Audience::gather(&server.target(), settings, depth, Offer::alone_if(recipe.compresses))?;
     audience.listen_until(Instant::now() + settings.warm_up)?;

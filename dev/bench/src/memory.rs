@@ -10,21 +10,20 @@
 use std::time::{Duration, Instant};
 
 use crate::connection::{Connection, PATIENCE};
-use crate::cores::{self, Pinning};
+use crate::cores;
 use crate::dialer::Dialer;
 use crate::failure::{Failure, Result};
 use crate::flight::Flight;
 use crate::frame::Kind;
 use crate::handshake::Offer;
 use crate::machine;
-use crate::page::{Part, Section};
+use crate::page::{self, Part, Section};
 use crate::plot::{Bar, Plot};
 use crate::process;
 use crate::recipe::{self, Recipe};
 use crate::server::Server;
 use crate::settings::MemorySettings;
 use crate::spread::Spread;
-use crate::tls::Certificate;
 
 /// Step 1 and 2.
 const REHEARSAL: usize = 200;
@@ -45,13 +44,12 @@ struct Readings {
 
 /// The subcommand `memory`.
 pub(crate) fn run(settings: &MemorySettings) -> Result<()> {
-    let certificate = settings.tls.then(Certificate::make).transpose()?;
     let recipes = recipe::recipes(
         &settings.servers,
         &settings.peers,
         settings.sotong.as_ref(),
         settings.offer,
-        certificate.as_ref(),
+        settings.tls,
     )?;
     cores::raise_open_files(settings.connections + REHEARSAL + 64)?;
     println!("{}", machine::facts());
@@ -95,12 +93,9 @@ pub(crate) fn run(settings: &MemorySettings) -> Result<()> {
 /// For the documentation, least first.
 fn section(settings: &MemorySettings, recipes: &[Recipe], mut each: Vec<(&str, u64)>) -> Result<Section> {
     each.sort_by_key(|(_, bytes)| *bytes);
-    let mut facts = vec![
-        machine::day(),
-        machine::facts(),
-        format!("{} connections, each used once with {}", settings.connections, message(settings.offer)),
-    ];
-    facts.extend(Some(recipe::versions(recipes)?).filter(|versions| !versions.is_empty()));
+    let how =
+        format!("{} connections, each used once with {}", settings.connections, message(settings.offer));
+    let facts = page::facts(how, recipes)?;
     let rows = each.iter().map(|(name, bytes)| vec![recipe::shown(name).0, bytes.to_string()]).collect();
     let bar = |(name, bytes): &(&str, u64)| {
         let ((label, is_ours), figure) = (recipe::shown(name), *bytes as f64);
@@ -132,13 +127,7 @@ fn message(offer: Offer) -> String {
 }
 
 fn measure(settings: &MemorySettings, recipe: &Recipe) -> Result<Readings> {
-    if let Pinning::Cores { server, .. } = settings.pinning {
-        cores::pin(server)?;
-    }
-    let server = Server::start(recipe)?;
-    if let Pinning::Cores { load, .. } = settings.pinning {
-        cores::pin(load)?;
-    }
+    let server = Server::start_beside(recipe, settings.pinning)?;
     let pid = server.pid();
     let mut crowd = Crowd::new(&server, recipe, settings.offer);
     let started = settled(pid, settings.idle)?;

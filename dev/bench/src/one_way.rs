@@ -6,12 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::cores::{self, Pinning};
 use crate::failure::{Failure, Result};
 use crate::machine;
 use crate::one_way_load::Streams;
 use crate::one_way_server::{TEXT, Way};
-use crate::page::{Part, Section};
+use crate::page::{self, Part, Section};
 use crate::plot::{Bar, Plot};
 use crate::process::{self, Calls};
 use crate::recipe::{self, Recipe};
@@ -107,13 +106,7 @@ fn line<'a>(recipe: &'a Recipe, at: usize, rounds: &[Vec<Sample>]) -> Option<Lin
 }
 
 fn measure(settings: &OneWaySettings, recipe: &Recipe) -> Result<Sample> {
-    if let Pinning::Cores { server, .. } = settings.pinning {
-        cores::pin(server)?;
-    }
-    let server = Server::start(recipe)?;
-    if let Pinning::Cores { load, .. } = settings.pinning {
-        cores::pin(load)?;
-    }
+    let server = Server::start_beside(recipe, settings.pinning)?;
     let mut streams = Streams::connect(&server.target(), recipe.wire, settings.way, settings.connections)?;
     streams.run_for(settings.warm_up)?;
     streams.settle()?;
@@ -149,15 +142,11 @@ fn count(streams: &mut Streams, pid: u32) -> Result<Option<f64>> {
 /// For the documentation, cheapest first.
 fn section(settings: &OneWaySettings, recipes: &[Recipe], mut lines: Vec<Line<'_>>) -> Result<Section> {
     lines.sort_by(|a, b| a.cpu.median.total_cmp(&b.cpu.median));
-    let mut facts = vec![
-        machine::day(),
-        machine::facts(),
-        format!(
-            "{} rounds of {:?} after {:?} of warm-up, medians (least–most)",
-            settings.runs, settings.window, settings.warm_up
-        ),
-    ];
-    facts.extend(Some(recipe::versions(recipes)?).filter(|versions| !versions.is_empty()));
+    let how = format!(
+        "{} rounds of {:?} after {:?} of warm-up, medians (least–most)",
+        settings.runs, settings.window, settings.warm_up
+    );
+    let facts = page::facts(how, recipes)?;
     let is_send = settings.way == Way::Send;
     let shown = |name: &str| match (name, settings.way) {
         ("raw", Way::Receive) => ("raw epoll reader".into(), false),

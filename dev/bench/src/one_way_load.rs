@@ -1,7 +1,7 @@
 //! The other end of the benchmarks `receive` and `send`: it streams messages in, or takes in what is streamed, on some
 //! connections by one thread with one epoll.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use rustix::fd::OwnedFd;
 use crate::connection::PATIENCE;
 use crate::dialer::{Dialer, Target};
 use crate::echo_reader::Wire;
-use crate::failure::{Failure, Result, While};
+use crate::failure::{Failure, Result, While, is_not_now};
 use crate::frame::{self, Head, Opcode};
 use crate::handshake::{self, Offer};
 use crate::one_way_server::{self as server, ASK, TEXT, Way};
@@ -241,10 +241,6 @@ fn masked_frames(bytes: usize) -> Vec<u8> {
         frame::write_masked(&mut block, Opcode::Text, mask, TEXT.as_bytes());
     }
     block
-}
-
-fn is_not_now(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 #[cfg(test)]

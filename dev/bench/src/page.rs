@@ -5,7 +5,17 @@ use std::fs;
 use std::path::Path;
 
 use crate::failure::{Failure, Result, While};
+use crate::machine;
 use crate::plot::Plot;
+use crate::recipe::{self, Recipe};
+
+/// What a figure without is worth nothing: the day, the machine, how it was measured, the versions of others.
+pub(crate) fn facts(how: String, recipes: &[Recipe]) -> Result<Vec<String>> {
+    let versions = recipe::versions(recipes)?;
+    let mut facts = vec![machine::day(), machine::facts(), how];
+    facts.extend(Some(versions).filter(|versions| !versions.is_empty()));
+    Ok(facts)
+}
 
 /// What one command has measured.
 #[derive(Debug)]

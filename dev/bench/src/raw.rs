@@ -1,5 +1,6 @@
-//! The floor: a TCP echo that parses nothing. One thread unless more are wanted, one epoll for each, one recv and one send per readiness, with TLS if it is wanted. No WebSocket
-//! server that wakes by epoll and reads and writes by system calls can be cheaper, so it is what others are compared with.
+//! The floor: a TCP echo that parses nothing. One thread unless more are wanted, one epoll for each, one recv and one send per
+//! readiness, with TLS if it is wanted. No WebSocket server that wakes by epoll and reads and writes by system calls can be
+//! cheaper, so it is what others are compared with.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -11,7 +12,7 @@ use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use rustls::ServerConfig;
 
 use crate::cores;
-use crate::failure::{Failure, Result, While};
+use crate::failure::{Failure, Result, While, is_not_now};
 use crate::settings::RawSettings;
 use crate::tls::{self, Carrier};
 
@@ -172,8 +173,4 @@ impl Peer {
         self.unsent.drain(..sent);
         Ok(())
     }
-}
-
-fn is_not_now(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

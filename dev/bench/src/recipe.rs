@@ -311,13 +311,14 @@ fn is_second_row(name: &str) -> bool {
     name.strip_suffix("-loop").is_some_and(|name| KNOWN_ONE_WAY.iter().any(|known| known.name == name))
 }
 
-/// The recipes for the names in `wanted` (`all` is all of them), in the order of the list, and then for every peer.
+/// The recipes for the names in `wanted` (`all` is all of them), in the order of the list, and then for every peer. With `tls`
+/// they have a certificate that lasts as long as they do.
 pub(crate) fn recipes(
     wanted: &[String],
     peers: &[Peer],
     sotong: Option<&PathBuf>,
     offer: Offer,
-    certificate: Option<&Arc<Certificate>>,
+    tls: bool,
 ) -> Result<Vec<Recipe>> {
     const ALL: &str = "all";
     let is_known = |name: &str| name == ALL || KNOWN.iter().any(|known| known.name == name);
@@ -331,8 +332,9 @@ pub(crate) fn recipes(
         recipes.extend(known.recipe(&places, offer)?);
     }
     add_peers(&mut recipes, peers)?;
-    if let Some(certificate) = certificate {
-        recipes.iter_mut().for_each(|recipe| recipe.secure(certificate));
+    if tls {
+        let certificate = Certificate::make()?;
+        recipes.iter_mut().for_each(|recipe| recipe.secure(&certificate));
     }
     Ok(recipes)
 }
@@ -432,7 +434,7 @@ mod tests {
         let peer: Peer = "ws=node echo.js --port 0".parse().expect("a peer");
         assert_eq!((peer.name.as_str(), peer.arguments.len()), ("ws", 3));
         let recipes =
-            recipes(&["raw".into()], &[peer], None, Offer::Nothing, None).expect("both can be started");
+            recipes(&["raw".into()], &[peer], None, Offer::Nothing, false).expect("both can be started");
         assert_eq!(recipes.iter().map(|recipe| recipe.name.as_str()).collect::<Vec<_>>(), ["raw", "ws"]);
         for wrong in ["", "ws", "ws=", "=node", "a b=node", "a,b=node"] {
             assert!(wrong.parse::<Peer>().is_err(), "{wrong:?}");
@@ -448,7 +450,7 @@ mod tests {
 
     #[test]
     fn names_that_nobody_has() {
-        let failure = recipes(&["rwa".into()], &[], None, Offer::Nothing, None)
+        let failure = recipes(&["rwa".into()], &[], None, Offer::Nothing, false)
             .expect_err("a typing error")
             .to_string();
         assert!(
@@ -456,8 +458,8 @@ mod tests {
             "{failure}"
         );
         let twice: Vec<Peer> = vec!["raw=node".parse().expect("a peer")];
-        assert!(recipes(&["raw".into()], &twice, None, Offer::Nothing, None).is_err());
-        let failure = recipes(&["event".into()], &[], Some(&"/nowhere/sotong".into()), Offer::Nothing, None)
+        assert!(recipes(&["raw".into()], &twice, None, Offer::Nothing, false).is_err());
+        let failure = recipes(&["event".into()], &[], Some(&"/nowhere/sotong".into()), Offer::Nothing, false)
             .expect_err("no binary");
         assert!(failure.to_string().contains("cargo build --release"), "{failure}");
     }

@@ -8,14 +8,13 @@ use crate::failure::{Failure, Result};
 use crate::handshake::Offer;
 use crate::load::{self, Load};
 use crate::machine;
-use crate::page::{Part, Section};
+use crate::page::{self, Part, Section};
 use crate::plot::{Bar, Plot};
 use crate::process;
 use crate::recipe::{self, Recipe, Threads};
 use crate::server::Server;
 use crate::settings::RunSettings;
 use crate::spread::Spread;
-use crate::tls::Certificate;
 
 /// One server in one cell, once.
 #[derive(Clone, Copy, Debug)]
@@ -39,14 +38,8 @@ fn is_disturbed(settings: &RunSettings, recipe: &Recipe, sample: &Sample) -> boo
 /// The subcommand `run`.
 pub(crate) fn run(settings: &RunSettings) -> Result<()> {
     let offer = Offer::alone_if(settings.compress);
-    let certificate = settings.tls.then(Certificate::make).transpose()?;
-    let recipes = recipe::recipes(
-        &settings.servers,
-        &settings.peers,
-        settings.sotong.as_ref(),
-        offer,
-        certificate.as_ref(),
-    )?;
+    let recipes =
+        recipe::recipes(&settings.servers, &settings.peers, settings.sotong.as_ref(), offer, settings.tls)?;
     let most = settings.cells.iter().map(|cell| cell.connections).max().unwrap_or(0);
     cores::raise_open_files(most + 64)?;
     print_heading(settings, &recipes);
@@ -77,21 +70,16 @@ pub(crate) fn run(settings: &RunSettings) -> Result<()> {
     }
 }
 
-/// What a figure without is worth nothing.
-fn facts(settings: &RunSettings, recipes: &[Recipe]) -> Result<Vec<String>> {
-    let mut facts = vec![
-        machine::day(),
-        machine::facts(),
-        format!(
-            "{} rounds of {:?} after {:?} of warm-up, {} messages, medians (least–most)",
-            settings.runs,
-            settings.window,
-            settings.warm_up,
-            settings.kind.word()
-        ),
-    ];
-    facts.extend(Some(recipe::versions(recipes)?).filter(|versions| !versions.is_empty()));
-    Ok(facts)
+/// What stands above the tables.
+pub(crate) fn facts(settings: &RunSettings, recipes: &[Recipe]) -> Result<Vec<String>> {
+    let how = format!(
+        "{} rounds of {:?} after {:?} of warm-up, {} messages, medians (least–most)",
+        settings.runs,
+        settings.window,
+        settings.warm_up,
+        settings.kind.word()
+    );
+    page::facts(how, recipes)
 }
 
 /// The cell as a table for the documentation, cheapest first, and as a picture.
@@ -148,13 +136,7 @@ fn measure_round(settings: &RunSettings, recipes: &[Recipe], cell: Cell) -> Resu
 
 /// A new process for each sample: no server profits or suffers from what it did before.
 pub(crate) fn measure(settings: &RunSettings, recipe: &Recipe, cell: Cell) -> Result<Sample> {
-    if let Pinning::Cores { server, .. } = settings.pinning {
-        cores::pin(server)?;
-    }
-    let server = Server::start(recipe)?;
-    if let Pinning::Cores { load, .. } = settings.pinning {
-        cores::pin(load)?;
-    }
+    let server = Server::start_beside(recipe, settings.pinning)?;
     let load = Load {
         target: server.target(),
         wire: recipe.wire,

@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 use rustls::ClientConfig;
 
 use crate::connection::PATIENCE;
+use crate::cores::{self, Pinning};
 use crate::dialer::Target;
 use crate::failure::{Failure, Result, While};
 use crate::recipe::Recipe;
@@ -21,6 +22,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Starts it on its core, and binds the calling thread, which is the load generator, to the other one.
+    pub(crate) fn start_beside(recipe: &Recipe, pinning: Pinning) -> Result<Self> {
+        let Pinning::Cores { server, load } = pinning else { return Self::start(recipe) };
+        cores::pin(server)?;
+        let server = Self::start(recipe)?;
+        cores::pin(load)?;
+        Ok(server)
+    }
+
     /// Starts it with the calling thread's core and limits, and waits for its line with the address.
     pub(crate) fn start(recipe: &Recipe) -> Result<Self> {
         let mut child = recipe

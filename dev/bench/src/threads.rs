@@ -78,7 +78,7 @@ pub(crate) fn run(settings: &ThreadsSettings) -> Result<()> {
         }
     }
     match &how.page {
-        Some(page) => section(settings, &lines).write(page),
+        Some(page) => section(settings, &lines)?.write(page),
         None => Ok(()),
     }
 }
@@ -90,18 +90,8 @@ fn cost(how: &RunSettings, recipe: &Recipe, cell: Cell) -> Result<f64> {
     Ok(sample.cpu)
 }
 
-fn section(ThreadsSettings { run: how, threads }: &ThreadsSettings, lines: &[Line]) -> Section {
-    let facts = vec![
-        machine::day(),
-        machine::facts(),
-        format!(
-            "{} rounds of {:?} after {:?} of warm-up, {} messages, medians (least–most)",
-            how.runs,
-            how.window,
-            how.warm_up,
-            how.kind.word()
-        ),
-    ];
+fn section(ThreadsSettings { run: how, threads }: &ThreadsSettings, lines: &[Line]) -> Result<Section> {
+    let facts = run::facts(how, &[])?;
     let label = |line: &Line| {
         let Cell { connections, depth, payload_bytes } = line.cell;
         format!("{connections} × {depth} × {payload_bytes}, {}", recipe::shown(&line.name).0)
@@ -129,5 +119,5 @@ fn section(ThreadsSettings { run: how, threads }: &ThreadsSettings, lines: &[Lin
             bars: lines.iter().map(bar).collect(),
         },
     };
-    Section { name: "threads".into(), facts, parts: vec![part] }
+    Ok(Section { name: "threads".into(), facts, parts: vec![part] })
 }
