@@ -50,7 +50,7 @@ impl Peer {
         }
     }
 
-    #[cfg(any(feature = "hyper", feature = "axum"))]
+    #[cfg(feature = "hyper")]
     pub(crate) fn set_addr(&mut self, addr: Option<SocketAddr>) {
         self.addr = addr.into();
     }
