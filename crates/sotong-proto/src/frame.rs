@@ -79,30 +79,35 @@ impl Header {
         }
     }
 
-    /// The header that most frames have: a whole message of 125 bytes at most, not compressed, with all of the header
+    /// The header that most frames have: a whole message of less than 64 KiB, not compressed, with all of the header
     /// there. It breaks no rule; `None` for all others. A third of the instructions of [`decode_any`](Self::decode_any),
     /// its twin.
     #[inline]
-    fn decode_common(bytes: &[u8], side: Side) -> Option<Header> {
+    pub(crate) fn decode_common(bytes: &[u8], side: Side) -> Option<Header> {
         let [first, second, rest @ ..] = bytes else { return None };
         let opcode = match first {
             0x81 => OpCode::Text,
             0x82 => OpCode::Binary,
             _ => return None,
         };
-        let (mask, length, short) = match side {
-            Side::Server => (*rest.first_chunk()?, 6, second.wrapping_sub(0x80)),
-            Side::Client => ([0; 4], 2, *second),
+        let short = match side {
+            Side::Server => second.wrapping_sub(0x80),
+            Side::Client => *second,
         };
-        let payload_length = u64::from(short);
-        (short <= 125).then_some(Header {
-            fin: true,
-            opcode,
-            compressed: false,
-            mask,
-            payload_length,
-            length,
-        })
+        let (payload_length, mask_at) = match short {
+            0..=125 => (u64::from(short), 2),
+            126 => (u64::from(u16::from_be_bytes(*rest.first_chunk()?)), 4),
+            _ => return None,
+        };
+        // Two bytes of length for what one could have told: for the twin to judge.
+        if mask_at == 4 && payload_length <= 125 {
+            return None;
+        }
+        let (mask, length) = match side {
+            Side::Server => (*bytes.get(mask_at..)?.first_chunk()?, mask_at + 4),
+            Side::Client => ([0; 4], mask_at),
+        };
+        Some(Header { fin: true, opcode, compressed: false, mask, payload_length, length })
     }
 
     #[inline]
@@ -235,16 +240,19 @@ mod tests {
         }
     }
 
-    /// All first two bytes there are, with each length of what follows that can matter.
+    /// All first two bytes there are, with lengths that could and could not be told in one byte, and each length of what
+    /// follows that can matter.
     #[test]
     fn the_short_way_to_a_common_header_agrees_with_the_long_one() {
         let mut common = 0;
         // Miri needs minutes for all of them.
         let firsts = if cfg!(miri) { vec![0x01, 0x80, 0x81, 0x82, 0x88, 0xc1] } else { (0..=255).collect() };
         for first in firsts {
-            for second in 0..=255 {
-                let bytes = [first, second, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
-                for length in [0, 1, 2, 3, 5, 6, 7, 14] {
+            for (second, [third, fourth]) in
+                (0..=255).flat_map(|second| [[0, 125], [0, 126], [255, 255]].map(|long| (second, long)))
+            {
+                let bytes = [first, second, third, fourth, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+                for length in [0, 1, 2, 3, 4, 5, 6, 7, 8, 14] {
                     for (side, deflate) in [
                         (Side::Server, false),
                         (Side::Server, true),
@@ -261,8 +269,9 @@ mod tests {
                 }
             }
         }
-        // Two opcodes, 126 lengths, both ways of compressing; a server needs 6 bytes of it, a client 2.
-        assert_eq!(common, 2 * 126 * 2 * (3 + 6));
+        // Two opcodes, both ways of compressing. 126 lengths told in one byte, of which a server needs 6 bytes and a client
+        // 2, three times; two of the three told in two bytes, of which they need 8 and 4.
+        assert_eq!(common, 2 * 2 * (126 * (4 + 8) * 3 + 2 * (2 + 6)));
     }
 
     #[test]

@@ -244,12 +244,14 @@ impl<'a> MessageRef<'a> {
 }
 
 impl<'a> From<&'a str> for MessageRef<'a> {
+    #[inline]
     fn from(text: &'a str) -> Self {
         MessageRef::Text(text)
     }
 }
 
 impl<'a> From<&'a [u8]> for MessageRef<'a> {
+    #[inline]
     fn from(bytes: &'a [u8]) -> Self {
         MessageRef::Binary(bytes)
     }

@@ -37,6 +37,9 @@ pub(crate) mod sealed {
 
     pub trait Outgoing {
         #[doc(hidden)]
+        fn lend(&self) -> MessageRef<'_>;
+
+        #[doc(hidden)]
         fn carry<'a>(self) -> Carried<'a>
         where
             Self: 'a;
@@ -77,6 +80,11 @@ pub(crate) mod sealed {
 pub struct Uncompressed<M>(pub M);
 
 impl<M: sealed::Outgoing> sealed::Outgoing for Uncompressed<M> {
+    #[inline]
+    fn lend(&self) -> MessageRef<'_> {
+        self.0.lend()
+    }
+
     fn carry<'a>(self) -> Carried<'a>
     where
         Self: 'a,
@@ -93,8 +101,14 @@ impl<M: sealed::Outgoing> sealed::Outgoing for Uncompressed<M> {
 }
 
 macro_rules! outgoing {
-    ($($variant:ident: $($type:ty),*;)*) => {$($(
+    ($($variant:ident: $($type:ty as |$self:ident| $lent:expr),*;)*) => {$($(
         impl sealed::Outgoing for $type {
+            #[inline]
+            fn lend(&self) -> MessageRef<'_> {
+                let $self = self;
+                $lent
+            }
+
             #[inline]
             fn carry<'a>(self) -> Carried<'a>
             where
@@ -107,6 +121,14 @@ macro_rules! outgoing {
 }
 
 outgoing! {
-    Owned: Message, Text, String, Bytes, Vec<u8>;
-    Borrowed: MessageRef<'_>, &str, &[u8];
+    Owned:
+        Message as |message| message.as_ref(),
+        Text as |text| MessageRef::Text(text),
+        String as |text| MessageRef::Text(text),
+        Bytes as |bytes| MessageRef::Binary(bytes),
+        Vec<u8> as |bytes| MessageRef::Binary(bytes);
+    Borrowed:
+        MessageRef<'_> as |message| *message,
+        &str as |text| MessageRef::Text(text),
+        &[u8] as |bytes| MessageRef::Binary(bytes);
 }

@@ -64,8 +64,15 @@ impl Sender {
     /// client in event form send has as much room of its own, whatever others have sent.
     #[inline]
     pub fn try_send(&self, message: impl Outgoing) -> Result<(), TrySendError> {
+        let corked = self.shared.try_cork(message.lend());
+        if let Some(true) = corked {
+            return Ok(());
+        }
         let carried = message.carry();
-        match self.shared.try_send(&carried) {
+        if corked.is_some() {
+            return Err(TrySendError::Full(carried.into_message()));
+        }
+        match self.shared.try_queue(&carried) {
             Ok(()) => Ok(()),
             Err(Refused::Full) => Err(TrySendError::Full(carried.into_message())),
             Err(Refused::Closed) => Err(TrySendError::Closed(carried.into_message())),

@@ -5,7 +5,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sotong_proto::handshake::{Request, Response};
-use sotong_proto::{Close, Config, Cork, Deflate, Initiator, Outbox, Refused, Replies, Seed, Side, Time};
+use sotong_proto::{
+    Close, Config, Cork, Deflate, Initiator, MessageRef, Outbox, Refused, Replies, Seed, Side, Time,
+};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::oneshot;
 use tracing::Span;
@@ -278,14 +280,36 @@ impl Shared {
     /// Queues or corks a message.
     #[inline]
     pub(crate) fn try_send(&self, message: &Carried<'_>) -> Result<(), Refused> {
-        self.after_published();
-        if self.corks && self.is_quiet() {
-            match turn::cork(self.address(), message.as_ref(), self.outbox_bytes_max()) {
-                Some(true) => return Ok(()),
-                Some(false) => return Err(Refused::Full),
-                None => {}
-            }
+        match self.try_cork(message.as_ref()) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Refused::Full),
+            None => self.try_queue(message),
         }
+    }
+
+    /// Corks a message, if it is this connection's turn on this thread and nothing waits. `Some(false)` if there is no room
+    /// in the cork; `None` if it is to be [queued](Self::try_queue).
+    #[inline]
+    pub(crate) fn try_cork(&self, message: MessageRef<'_>) -> Option<bool> {
+        // Each kind by itself: a payload goes there in registers, and a message through memory, which costs a small one as
+        // much as all the rest of its way into the cork. Bench: 100 × 32 × 16 bytes.
+        match message {
+            MessageRef::Text(text) => self.cork(text),
+            MessageRef::Binary(bytes) => self.cork(bytes),
+        }
+    }
+
+    #[inline(never)]
+    fn cork<'a>(&self, payload: impl Into<MessageRef<'a>>) -> Option<bool> {
+        self.after_published();
+        if !self.corks || !self.is_quiet() {
+            return None;
+        }
+        turn::cork(self.address(), payload, self.outbox_bytes_max())
+    }
+
+    /// Queues a message that could not be corked.
+    pub(crate) fn try_queue(&self, message: &Carried<'_>) -> Result<(), Refused> {
         let mut outbound = self.lock();
         if self.reads_for_callbacks() && turn::is_turn_of(self.address()) {
             outbound.push_from_callback(message, self.outbox_bytes_max())?;
@@ -556,11 +580,16 @@ impl Shared {
     }
 
     /// If the connection is subscribed to something: has what was published before come before what is sent now.
-    #[inline]
+    #[inline(always)]
     fn after_published(&self) {
-        if self.flags.load(Ordering::Acquire) & MEMBER != 0
-            && let Some(mailroom) = self.clock.mailroom()
-        {
+        if self.flags.load(Ordering::Acquire) & MEMBER != 0 {
+            self.deliver_published();
+        }
+    }
+
+    #[inline(never)]
+    fn deliver_published(&self) {
+        if let Some(mailroom) = self.clock.mailroom() {
             mailroom.deliver_first();
         }
     }

@@ -185,8 +185,13 @@ pub(crate) fn outside(run: impl FnOnce()) {
 /// Corks a message, if it is the connection's turn on this thread. `None` if it is not, `Some(false)` if there is
 /// no room.
 #[inline]
-pub(crate) fn cork(connection: usize, message: MessageRef<'_>, bytes_max: usize) -> Option<bool> {
+pub(crate) fn cork<'a>(
+    connection: usize,
+    payload: impl Into<MessageRef<'a>>,
+    bytes_max: usize,
+) -> Option<bool> {
     TURN.try_with(|turn| {
+        let message = payload.into();
         if turn.connection.get() != connection {
             return None;
         }
