@@ -64,6 +64,6 @@ pub use extension::deflate::{
 pub use frame::HEADER_BYTES_MAX as FRAME_HEADER_BYTES_MAX;
 pub use mask::Seed;
 pub use message::{Message, MessageRef, Text};
-pub use outbox::{Cork, Framed, FramedKind, Outbox, Refused, Replies};
+pub use outbox::{BY_REFERENCE_BYTES_MIN, Cork, Framed, FramedKind, Outbox, Refused, Replies};
 pub use side::Side;
 pub use time::Time;

@@ -13,6 +13,7 @@ use crate::driver::shared::{Form, Role, Shared};
 use crate::driver::{Driver, Sink};
 use crate::error::Error;
 use crate::events::Events;
+use crate::handler::{Handler, HandlerSink, Outcome};
 use crate::live::Guard;
 use crate::peer::Peer;
 use crate::sender::Sender;
@@ -38,23 +39,37 @@ impl Established {
     /// Starts the connection on the current runtime, in pull form.
     pub(crate) fn pull(self) -> WebSocket {
         let inbox = Inbox::new(self.config.inbox_bytes_max);
-        let socket = self.start(Form::Pull, InboxSink::new(inbox.clone()));
+        let socket = self.start(Form::Pull, |_| InboxSink::new(inbox.clone()));
         WebSocket::new(socket, inbox)
+    }
+
+    /// Starts the connection on the current runtime, in pull form, with the handler in the driver's task. For a runtime
+    /// with one thread: see [`HandlerSink`].
+    pub(crate) fn pull_in_turn<F>(self, handler: impl FnOnce(WebSocket) -> Option<Handler<F>>)
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
+        let inbox = Inbox::new(self.config.inbox_bytes_max);
+        self.start(Form::PullInTurn, |socket| {
+            let handler = handler(WebSocket::new(socket.clone(), inbox.clone()));
+            HandlerSink::new(inbox, handler)
+        });
     }
 
     /// Starts the connection on the current runtime, in event form.
     pub(crate) fn events(self, events: impl Events) -> Sender {
-        self.start(Form::Events, EventSink(events))
+        self.start(Form::Events, |_| EventSink(events))
     }
 
-    fn start<S: Sink>(self, form: Form, sink: S) -> Sender {
+    fn start<S: Sink>(self, form: Form, sink: impl FnOnce(&Sender) -> S) -> Sender {
         let Established { carrier, role, request, peer, early, config, clock, guard } = self;
         let transport = Arc::new(Transport::from(carrier));
         let direct = transport.is_shared().then(|| transport.clone());
         let deflate = role.deflate();
         let socket = Sender::new(Shared::new(request, peer, config.clone(), form, role, direct, clock));
-        let mut driver = Driver::new(config, deflate, transport, socket.clone(), sink, guard);
         let entered = socket.shared().enter_span();
+        let sink = sink(&socket);
+        let mut driver = Driver::new(config, deflate, transport, socket.clone(), sink, guard);
         tracing::debug!(connection = socket.id(), "opened");
         driver.open(early);
         drop(entered);

@@ -1,15 +1,22 @@
-//! Runs a handler of the pull form, and closes its connection with the code that its end deserves.
+//! Runs a handler of the pull form, and closes its connection with the code that its end deserves: in a task of its own,
+//! or in the turns of its connection's driver.
 
 use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
-use sotong_proto::CloseCode;
+use sotong_proto::{CloseCode, MessageRef};
+use tokio::runtime;
 
 use crate::counts;
+use crate::driver::Sink;
+use crate::driver::inbox::{Inbox, Unread};
+use crate::driver::outbound::Over;
+use crate::error::Error;
 use crate::live::Guard;
 use crate::sender::Sender;
 
@@ -115,5 +122,111 @@ impl<F: Future<Output: Outcome>> Future for Handler<F> {
             this.socket.close(code, reason);
         }
         ready
+    }
+}
+
+/// The owner of a connection in pull form whose handler is polled in the driver's turns.
+///
+/// For runtimes with one thread, where a task of its own would have to wait for that thread just the same. So the answers
+/// are corked like those of callbacks, nothing wakes anybody, and what has come is still in the processor's caches when it is
+/// looked at. When the connection is over, the handler goes on in a task of its own.
+pub(crate) struct HandlerSink<F: Future<Output: Outcome> + Send + 'static> {
+    inbox: Arc<Inbox>,
+    /// In one block, because the driver's task has no room for more. Taken when it is dropped.
+    own: Option<Pin<Box<Own<F>>>>,
+}
+
+pin_project! {
+    struct Own<F> {
+        unread: Unread,
+        // Until it is done.
+        #[pin]
+        handler: Option<Handler<F>>,
+    }
+}
+
+impl<F: Future<Output: Outcome> + Send + 'static> HandlerSink<F> {
+    /// `inbox` is that of the socket that the handler has; none if there was a panic instead of a handler.
+    pub(crate) fn new(inbox: Arc<Inbox>, handler: Option<Handler<F>>) -> Self {
+        HandlerSink { inbox, own: Some(Box::pin(Own { unread: Unread::default(), handler })) }
+    }
+
+    fn unread(&mut self) -> Option<&mut Unread> {
+        self.own.as_mut().map(|own| own.as_mut().project().unread)
+    }
+}
+
+impl<F: Future<Output: Outcome>> Future for Own<F> {
+    type Output = ();
+
+    /// Ready when the handler is done, or was before.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut handler = self.project().handler;
+        let Some(running) = handler.as_mut().as_pin_mut() else { return Poll::Ready(()) };
+        let polled = running.poll(context);
+        if polled.is_ready() && catch_unwind(AssertUnwindSafe(|| handler.set(None))).is_err() {
+            tracing::error!("the drop of a handler panicked");
+        }
+        polled
+    }
+}
+
+impl<F: Future<Output: Outcome> + Send + 'static> Sink for HandlerSink<F> {
+    fn open(&mut self, _socket: &Sender) {}
+
+    #[inline]
+    fn message(&mut self, _socket: &Sender, message: MessageRef<'_>) -> bool {
+        self.inbox.gather(message)
+    }
+
+    fn turn_ended(&mut self, driver: Option<&Waker>) {
+        self.inbox.hand_over(driver);
+    }
+
+    fn run(&mut self, context: &mut Context<'_>) {
+        if let Some(own) = &mut self.own {
+            // Done or not: the connection has an end of its own.
+            let _ = own.as_mut().poll(context);
+        }
+    }
+
+    fn keep_unread(&mut self, unread: &[u8]) {
+        if let Some(kept) = self.unread() {
+            kept.keep(unread);
+        }
+    }
+
+    fn take_unread(&mut self) -> Option<Vec<u8>> {
+        self.unread()?.take()
+    }
+
+    fn is_through(&self) -> bool {
+        self.inbox.is_through()
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.inbox.held_bytes() + self.own.as_ref().map_or(0, |own| own.unread.len())
+    }
+
+    fn room(&mut self, driver: &Waker) -> usize {
+        self.inbox.room(driver)
+    }
+
+    fn error(&mut self, _socket: &Sender, _error: &Error) {}
+
+    fn close(&mut self, _over: &Over) {
+        self.inbox.end();
+    }
+}
+
+impl<F: Future<Output: Outcome> + Send + 'static> Drop for HandlerSink<F> {
+    /// The connection is over, and its handler may have more to do.
+    fn drop(&mut self) {
+        if let Some(own) = self.own.take()
+            && own.handler.is_some()
+            && let Ok(runtime) = runtime::Handle::try_current()
+        {
+            runtime.spawn(own);
+        }
     }
 }

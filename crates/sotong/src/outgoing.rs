@@ -1,7 +1,7 @@
 //! What can be sent.
 
 use bytes::Bytes;
-use sotong_proto::{Message, MessageRef, Text};
+use sotong_proto::{BY_REFERENCE_BYTES_MIN, Message, MessageRef, Text};
 
 use sealed::Carried;
 
@@ -24,7 +24,7 @@ pub trait Outgoing: sealed::Outgoing {}
 impl<T: sealed::Outgoing> Outgoing for T {}
 
 pub(crate) mod sealed {
-    use super::{Message, MessageRef};
+    use super::{BY_REFERENCE_BYTES_MIN, Message, MessageRef};
 
     /// A payload on its way out.
     #[derive(Debug)]
@@ -39,6 +39,10 @@ pub(crate) mod sealed {
         #[doc(hidden)]
         fn lend(&self) -> MessageRef<'_>;
 
+        /// Whether copying the payload would be a waste.
+        #[doc(hidden)]
+        fn goes_by_reference(&self) -> bool;
+
         #[doc(hidden)]
         fn carry<'a>(self) -> Carried<'a>
         where
@@ -52,6 +56,12 @@ pub(crate) mod sealed {
                 Carried::Owned(message) | Carried::OwnedUncompressed(message) => message.as_ref(),
                 Carried::Borrowed(message) | Carried::BorrowedUncompressed(message) => *message,
             }
+        }
+
+        /// Whether copying the payload would be a waste.
+        #[inline]
+        pub(crate) fn goes_by_reference(&self) -> bool {
+            matches!(self, Carried::Owned(message) if message.len() >= BY_REFERENCE_BYTES_MIN)
         }
 
         pub(crate) fn into_message(self) -> Message {
@@ -85,6 +95,12 @@ impl<M: sealed::Outgoing> sealed::Outgoing for Uncompressed<M> {
         self.0.lend()
     }
 
+    /// It is copied: who compresses sends few such messages, and no large ones.
+    #[inline]
+    fn goes_by_reference(&self) -> bool {
+        false
+    }
+
     fn carry<'a>(self) -> Carried<'a>
     where
         Self: 'a,
@@ -101,12 +117,17 @@ impl<M: sealed::Outgoing> sealed::Outgoing for Uncompressed<M> {
 }
 
 macro_rules! outgoing {
-    ($($variant:ident: $($type:ty as |$self:ident| $lent:expr),*;)*) => {$($(
+    ($($variant:ident($is_owned:literal): $($type:ty as |$self:ident| $lent:expr),*;)*) => {$($(
         impl sealed::Outgoing for $type {
             #[inline]
             fn lend(&self) -> MessageRef<'_> {
                 let $self = self;
                 $lent
+            }
+
+            #[inline]
+            fn goes_by_reference(&self) -> bool {
+                $is_owned && self.lend().as_bytes().len() >= BY_REFERENCE_BYTES_MIN
             }
 
             #[inline]
@@ -121,13 +142,13 @@ macro_rules! outgoing {
 }
 
 outgoing! {
-    Owned:
+    Owned(true):
         Message as |message| message.as_ref(),
         Text as |text| MessageRef::Text(text),
         String as |text| MessageRef::Text(text),
         Bytes as |bytes| MessageRef::Binary(bytes),
         Vec<u8> as |bytes| MessageRef::Binary(bytes);
-    Borrowed:
+    Borrowed(false):
         MessageRef<'_> as |message| *message,
         &str as |text| MessageRef::Text(text),
         &[u8] as |bytes| MessageRef::Binary(bytes);

@@ -64,7 +64,7 @@ impl Sender {
     /// client in event form send has as much room of its own, whatever others have sent.
     #[inline]
     pub fn try_send(&self, message: impl Outgoing) -> Result<(), TrySendError> {
-        let corked = self.shared.try_cork(message.lend());
+        let corked = if message.goes_by_reference() { None } else { self.shared.try_cork(message.lend()) };
         if let Some(true) = corked {
             return Ok(());
         }

@@ -34,7 +34,7 @@ use queue::Queue;
 /// From this many bytes on, a server sends the payload of an owned message by reference instead of copying it.
 ///
 /// Below it the copy is cheaper than one more slice in the vectored write.
-const BY_REFERENCE_BYTES_MIN: usize = 16 * 1024;
+pub const BY_REFERENCE_BYTES_MIN: usize = 16 * 1024;
 /// The same for what is framed for many: there a copy costs memory in each connection that reads slowly, too.
 const FRAMED_BY_REFERENCE_BYTES_MIN: usize = 512;
 
@@ -226,6 +226,12 @@ impl Outbox {
             self.queue.push_shared_with_others(framed.shared_bytes());
             self.queue.advance(written);
         }
+    }
+
+    /// A message of the application's was corked, or went to the carrier from the cork: see
+    /// [`Replies::take_message_sent`].
+    pub fn note_message_sent(&mut self) {
+        self.message_sent = true;
     }
 
     /// In which form this connection is sent what was framed for many.

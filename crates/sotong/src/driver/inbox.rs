@@ -128,60 +128,26 @@ impl Inbox {
     }
 }
 
-/// The driver's end of the inbox.
-pub(crate) struct InboxSink {
-    inbox: Arc<Inbox>,
-    /// Of most connections nothing.
-    unread: Option<Box<Unread>>,
-}
-
-/// What stands behind the message that filled the inbox, as it came from the network. Small messages cost many times their
-/// bytes there, so one read may bring more of them than there is room for.
-struct Unread(Box<[u8]>);
-
-impl InboxSink {
-    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
-        InboxSink { inbox, unread: None }
-    }
-
-    fn waiting_bytes(&self) -> usize {
-        self.inbox.handed_over.load(Ordering::Relaxed)
-    }
-
-    fn set_waiting_bytes(&self, bytes: usize) {
-        self.inbox.handed_over.store(bytes, Ordering::Relaxed);
-    }
-}
-
-impl Sink for InboxSink {
-    fn open(&mut self, _socket: &Sender) {}
-
+/// The driver's end.
+impl Inbox {
+    /// Takes a message that has come; whether there is room for another one.
     #[inline]
-    fn message(&mut self, _socket: &Sender, message: MessageRef<'_>) -> bool {
+    pub(crate) fn gather(&self, message: MessageRef<'_>) -> bool {
         GATHERED.with_borrow_mut(|(gathered, bytes)| {
             *bytes += message.as_bytes().len() + MESSAGE_BYTES;
             gathered.push_back(message.to_message());
-            self.waiting_bytes().saturating_add(*bytes) < self.inbox.bytes_max
+            self.waiting_bytes().saturating_add(*bytes) < self.bytes_max
         })
     }
 
-    fn keep_unread(&mut self, unread: &[u8]) {
-        if !unread.is_empty() {
-            self.unread = Some(Box::new(Unread(unread.into())));
-        }
-    }
-
-    fn take_unread(&mut self) -> Option<Vec<u8>> {
-        self.unread.take().map(|unread| unread.0.into_vec())
-    }
-
-    fn turn_ended(&mut self) {
+    /// Hands over what was gathered. A reader that `driver` would wake is not woken: it is polled by the driver next.
+    pub(crate) fn hand_over(&self, driver: Option<&Waker>) {
         let (mut gathered, bytes) = GATHERED.take();
         if gathered.is_empty() {
             put_spare(gathered);
             return;
         }
-        let mut state = self.inbox.lock();
+        let mut state = self.lock();
         if !state.reader_gone {
             if state.messages.is_empty() {
                 std::mem::swap(&mut state.messages, &mut gathered);
@@ -191,7 +157,9 @@ impl Sink for InboxSink {
             state.bytes += bytes;
         }
         self.set_waiting_bytes(state.bytes);
-        let reader = state.reader.take();
+        let is_ours =
+            driver.is_some_and(|driver| state.reader.as_ref().is_some_and(|reader| reader.will_wake(driver)));
+        let reader = if is_ours { None } else { state.reader.take() };
         drop(state);
         gathered.clear();
         put_spare(gathered);
@@ -200,40 +168,121 @@ impl Sink for InboxSink {
         }
     }
 
-    fn is_through(&self) -> bool {
-        let state = self.inbox.lock();
+    /// Whether the reader has had its chance to answer every message.
+    pub(crate) fn is_through(&self) -> bool {
+        let state = self.lock();
         state.reader_gone || state.messages.is_empty() && !state.is_reading
     }
 
-    fn held_bytes(&self) -> usize {
+    /// How many bytes wait for the reader.
+    pub(crate) fn held_bytes(&self) -> usize {
         // Nothing waits after the last hand-over: nothing waits now.
-        let waiting = if self.waiting_bytes() == 0 { 0 } else { self.inbox.lock().bytes };
-        waiting + self.unread.as_ref().map_or(0, |unread| unread.0.len())
+        if self.waiting_bytes() == 0 { 0 } else { self.lock().bytes }
     }
 
-    fn room(&mut self, driver: &Waker) -> usize {
-        if self.waiting_bytes() >= self.inbox.bytes_max {
-            let mut state = self.inbox.lock();
+    /// How many bytes may come; at 0, `driver` is woken when there is room again.
+    pub(crate) fn room(&self, driver: &Waker) -> usize {
+        if self.waiting_bytes() >= self.bytes_max {
+            let mut state = self.lock();
             self.set_waiting_bytes(state.bytes);
-            if state.bytes >= self.inbox.bytes_max {
+            if state.bytes >= self.bytes_max {
                 if !state.paused.as_ref().is_some_and(|paused| paused.will_wake(driver)) {
                     state.paused = Some(driver.clone());
                 }
                 return 0;
             }
         }
-        self.inbox.bytes_max - self.waiting_bytes()
+        self.bytes_max - self.waiting_bytes()
     }
 
-    fn error(&mut self, _socket: &Sender, _error: &Error) {}
-
-    fn close(&mut self, _over: &Over) {
-        let mut state = self.inbox.lock();
+    /// Nothing more will come.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
         state.is_over = true;
         let (reader, _driver) = (state.reader.take(), state.paused.take());
         drop(state);
         if let Some(reader) = reader {
             reader.wake();
         }
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.handed_over.load(Ordering::Relaxed)
+    }
+
+    fn set_waiting_bytes(&self, bytes: usize) {
+        self.handed_over.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What stands behind the message that filled the inbox, as it came from the network. Small messages cost many times their
+/// bytes there, so one read may bring more of them than there is room for. Most connections never have any.
+#[derive(Default)]
+pub(crate) struct Unread(Option<Box<Box<[u8]>>>);
+
+impl Unread {
+    pub(crate) fn keep(&mut self, unread: &[u8]) {
+        if !unread.is_empty() {
+            self.0 = Some(Box::new(unread.into()));
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Option<Vec<u8>> {
+        self.0.take().map(|unread| unread.into_vec())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |unread| unread.len())
+    }
+}
+
+/// The owner of a connection whose reader is a task of its own.
+pub(crate) struct InboxSink {
+    inbox: Arc<Inbox>,
+    unread: Unread,
+}
+
+impl InboxSink {
+    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
+        InboxSink { inbox, unread: Unread::default() }
+    }
+}
+
+impl Sink for InboxSink {
+    fn open(&mut self, _socket: &Sender) {}
+
+    #[inline]
+    fn message(&mut self, _socket: &Sender, message: MessageRef<'_>) -> bool {
+        self.inbox.gather(message)
+    }
+
+    fn keep_unread(&mut self, unread: &[u8]) {
+        self.unread.keep(unread);
+    }
+
+    fn take_unread(&mut self) -> Option<Vec<u8>> {
+        self.unread.take()
+    }
+
+    fn turn_ended(&mut self, driver: Option<&Waker>) {
+        self.inbox.hand_over(driver);
+    }
+
+    fn is_through(&self) -> bool {
+        self.inbox.is_through()
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.inbox.held_bytes() + self.unread.len()
+    }
+
+    fn room(&mut self, driver: &Waker) -> usize {
+        self.inbox.room(driver)
+    }
+
+    fn error(&mut self, _socket: &Sender, _error: &Error) {}
+
+    fn close(&mut self, _over: &Over) {
+        self.inbox.end();
     }
 }

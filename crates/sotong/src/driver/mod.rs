@@ -11,7 +11,7 @@
 //!
 //! One task owns one connection. A turn repeats: write what waits, look at the deadlines, read once, hand the
 //! messages on, until the network has nothing more; then it waits for whichever comes first, bytes, room to
-//! write, a sender, or a deadline.
+//! write, a sender, or a deadline. A handler of the pull form on a runtime with one thread is polled in the turn, too.
 
 mod answers;
 pub(crate) mod budget;
@@ -126,6 +126,8 @@ impl<S: Sink> Driver<S> {
         }
         // One look at the clock per turn; a turn is short.
         let now = self.shared().clock.now();
+        // An application that is a part of this task runs once in each turn, and after each read.
+        let mut has_run = false;
         for round in 0..READS_PER_TURN {
             self.release_close(now);
             let unsent = match self.write(corked, now, context) {
@@ -153,7 +155,7 @@ impl<S: Sink> Driver<S> {
                 if unsent == 0 && !self.owes_close() {
                     return Poll::Ready(End::Regular);
                 }
-                if unsent == 0 && self.has_more_to_write() {
+                if unsent == 0 && self.has_more_to_write() || self.run_first(&mut has_run, corked, context) {
                     continue;
                 }
                 return self.wait(now, context);
@@ -161,7 +163,7 @@ impl<S: Sink> Driver<S> {
             let room = self.room(unsent, context.waker());
             if room == 0 {
                 self.connection.pause(now);
-                if unsent == 0 && self.has_more_to_write() {
+                if unsent == 0 && self.has_more_to_write() || self.run_first(&mut has_run, corked, context) {
                     continue;
                 }
                 return self.wait(now, context);
@@ -170,10 +172,14 @@ impl<S: Sink> Driver<S> {
             match self.read(corked, context, room, now) {
                 Poll::Ready(Ok(0)) if self.owes_close() => self.peer_has_hung_up = true,
                 Poll::Ready(Ok(0)) => return Poll::Ready(End::Regular),
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(_)) => {
+                    has_run = true;
+                    self.run(corked, context);
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Failed(error)),
                 // What a deadline has queued just now is to be written first.
                 Poll::Pending if unsent == 0 && self.has_more_to_write() => {}
+                Poll::Pending if self.run_first(&mut has_run, corked, context) => {}
                 Poll::Pending => return self.wait(now, context),
             }
         }
@@ -182,6 +188,28 @@ impl<S: Sink> Driver<S> {
         match self.write(corked, now, context) {
             Ok(_) => self.wait(now, context),
             Err(error) => Poll::Ready(End::Failed(error)),
+        }
+    }
+
+    /// Runs the application, if it is a part of this task and has not run in this turn; true if it has said something.
+    #[inline]
+    fn run_first(&mut self, has_run: &mut bool, corked: &Corked<'_>, context: &mut Context<'_>) -> bool {
+        if std::mem::replace(has_run, true) {
+            return false;
+        }
+        self.run(corked, context);
+        corked.len() > 0 || self.has_more_to_write()
+    }
+
+    /// Runs the application, if it is a part of this task.
+    #[inline]
+    fn run(&mut self, corked: &Corked<'_>, context: &mut Context<'_>) {
+        let Some(sink) = &mut self.sink else { return };
+        let before = corked.len();
+        sink.run(context);
+        if corked.len() > before {
+            // Unlike what callbacks send, it need not answer anything that came.
+            self.shared().lock().outbox.note_message_sent();
         }
     }
 
@@ -197,7 +225,7 @@ impl<S: Sink> Driver<S> {
         turn::begin(self.shared().address(), |corked| {
             self.tell(|sink, socket| sink.open(socket));
             if !early.is_empty() {
-                self.hand_on(&mut early, self.shared().clock.now());
+                self.hand_on(&mut early, self.shared().clock.now(), None);
             }
             corked.flush(|cork, read| self.shared().queue_corked(cork, read));
         });
@@ -337,19 +365,19 @@ impl<S: Sink> Driver<S> {
         now: Time,
     ) -> Poll<io::Result<usize>> {
         if let Some(mut unread) = self.sink.as_mut().and_then(Sink::take_unread) {
-            self.hand_on(&mut unread, now);
+            self.hand_on(&mut unread, now, Some(context.waker()));
             return Poll::Ready(Ok(unread.len()));
         }
         corked.with_scratch(|scratch| {
             let count = ready!(self.transport.poll_read(context, &mut scratch[..room]))?;
-            self.hand_on(&mut scratch[..count], now);
+            self.hand_on(&mut scratch[..count], now, Some(context.waker()));
             Poll::Ready(Ok(count))
         })
     }
 
     /// Has the core read the bytes, and tells the owner what they say. A panic of the owner ends its part, not the
-    /// core's.
-    fn hand_on(&mut self, bytes: &mut [u8], now: Time) {
+    /// core's. `driver` is the waker of this task, in its turns.
+    fn hand_on(&mut self, bytes: &mut [u8], now: Time, driver: Option<&Waker>) {
         if !self.connection.wants_input() {
             return;
         }
@@ -372,7 +400,7 @@ impl<S: Sink> Driver<S> {
                 }
             }
             if let Some(sink) = sink {
-                sink.turn_ended();
+                sink.turn_ended(driver);
             }
         });
         while catch_unwind(AssertUnwindSafe(|| read_all(sink))).is_err() {

@@ -73,13 +73,16 @@ struct Few {
     span: Option<Span>,
 }
 
-/// Which of the two forms a connection is used in; it decides who may write to the carrier.
+/// In which form a connection is used; it decides who may write to the carrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Only the driver writes, so what its callbacks send may be corked outside the lock.
     Events,
     /// The user's task may write too, under the lock.
     Pull,
+    /// Pull form with a handler that is polled in the driver's turns: only the driver writes, and what the handler sends
+    /// may be corked like what callbacks send.
+    PullInTurn,
 }
 
 /// Which end of the connection this is.
@@ -123,7 +126,7 @@ impl Shared {
         // A client's frames are masked, each with a key of its own: that is the outbox's business, under the lock.
         // So is compressing, which may go by what was sent before.
         let deflate = role.deflate();
-        let corks = form == Form::Events && role.side() == Side::Server && deflate.is_none();
+        let corks = form != Form::Pull && role.side() == Side::Server && deflate.is_none();
         let (outbox_bytes_max, pong_bytes_max) = (config.outbox_bytes_max, config.pong_bytes_max);
         let (outbox, response) = match role {
             Role::Server(_) => (Outbox::server(config), None),
@@ -280,7 +283,8 @@ impl Shared {
     /// Queues or corks a message.
     #[inline]
     pub(crate) fn try_send(&self, message: &Carried<'_>) -> Result<(), Refused> {
-        match self.try_cork(message.as_ref()) {
+        let corked = if message.goes_by_reference() { None } else { self.try_cork(message.as_ref()) };
+        match corked {
             Some(true) => Ok(()),
             Some(false) => Err(Refused::Full),
             None => self.try_queue(message),
@@ -349,7 +353,7 @@ impl Shared {
 
     /// Whether a Close of the core waits for the answers to the messages before it.
     pub(crate) fn holds_closes(&self) -> bool {
-        self.form == Form::Pull
+        self.form != Form::Events
     }
 
     /// The core closes, and its Close waits for the answers to the messages before it, until `until`. Those messages
@@ -456,6 +460,13 @@ impl Shared {
 
     /// Queues a message and writes all that waits at once, from the caller's thread. Pull form only.
     pub(crate) fn send_directly(&self, message: &Carried<'_>) -> Result<(), Refused> {
+        if self.form == Form::PullInTurn {
+            self.try_send(message)?;
+            if turn::is_turn_of(self.address()) {
+                self.write_in_turn();
+            }
+            return Ok(());
+        }
         self.after_published();
         let mut outbound = self.lock();
         outbound.push(message)?;
@@ -470,6 +481,25 @@ impl Shared {
         counts::sent(sent);
         news.tell();
         Ok(())
+    }
+
+    /// Writes once what is corked and what waits, in the driver's turn and before its own write: the handler may be about to
+    /// compute. What the carrier does not take is the driver's.
+    fn write_in_turn(&self) {
+        let mut outbound = self.lock();
+        outbound.outbox.note_message_sent();
+        let Some(transport) = outbound.transport.clone() else { return };
+        let mut news = News::default();
+        turn::take_corked(|cork| {
+            let written = match outbound.write(cork, &[], |bytes| Poll::Ready(transport.try_write(bytes))) {
+                Poll::Ready(Ok(written)) => written,
+                Poll::Ready(Err(_)) | Poll::Pending => 0,
+            };
+            news = outbound.left(written);
+        });
+        self.publish(&outbound);
+        drop(outbound);
+        news.tell();
     }
 
     /// Where the news will come that all that is accepted now is with the kernel.
@@ -553,11 +583,21 @@ impl Shared {
         if outbound.over.is_some() {
             return Poll::Ready(Err(outbound.end_so_far()));
         }
-        let news = self.write_out(&mut outbound);
+        let is_our_turn = turn::is_turn_of(self.address());
+        let mut news = News::default();
+        if self.form == Form::Pull {
+            news = self.write_out(&mut outbound);
+        } else if is_our_turn {
+            // The driver writes next, and tells when it has if it finds all of it here.
+            turn::take_corked(|cork| {
+                outbound.lengthen_flushes(cork.len());
+                outbound.outbox.prepend(cork, &[]);
+            });
+        }
         let is_empty = outbound.outbox.is_empty();
         let before = if is_empty { None } else { outbound.wait_as_sink(context.waker()) };
         self.publish(&outbound);
-        if is_empty {
+        if is_empty || is_our_turn {
             drop(outbound);
         } else {
             wake_driver(outbound);
@@ -621,6 +661,8 @@ pub(super) fn wake_driver(outbound: MutexGuard<'_, Outbound>) {
 
 #[cfg(all(test, target_pointer_width = "64", not(sotong_shuttle)))]
 mod tests {
+    use std::future::Ready;
+
     use super::*;
 
     /// Each fills a block of 256 bytes: one field more, and every connection takes 64 or 256 more.
@@ -630,5 +672,7 @@ mod tests {
         // tokio's part of a task is 104 bytes.
         let driver = size_of::<crate::driver::Driver<crate::driver::inbox::InboxSink>>();
         assert!(driver <= 152, "the driver takes {driver}");
+        let with_handler = size_of::<crate::driver::Driver<crate::handler::HandlerSink<Ready<()>>>>();
+        assert!(with_handler <= 152, "the driver takes {with_handler}");
     }
 }

@@ -1,6 +1,6 @@
 //! Where a connection's events go: to the callbacks of the event form, or into the inbox of a reader.
 
-use std::task::Waker;
+use std::task::{Context, Waker};
 
 use sotong_proto::MessageRef;
 
@@ -14,8 +14,14 @@ pub(crate) trait Sink: Send + 'static {
     fn open(&mut self, socket: &Sender);
     /// Whether it has room for another one.
     fn message(&mut self, socket: &Sender, message: MessageRef<'_>) -> bool;
-    /// The messages of one read are through.
-    fn turn_ended(&mut self) {}
+    /// The messages of one read are through. `driver` is its waker, if [`run`](Self::run) follows.
+    fn turn_ended(&mut self, driver: Option<&Waker>) {
+        let _ = driver;
+    }
+    /// Runs the application, if it is a part of the driver's task; what it sends may be corked.
+    fn run(&mut self, context: &mut Context<'_>) {
+        let _ = context;
+    }
     /// Keeps the bytes that stand behind the message for which there was no room any more.
     fn keep_unread(&mut self, unread: &[u8]) {
         let _ = unread;

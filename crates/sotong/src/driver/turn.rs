@@ -210,6 +210,12 @@ pub(crate) fn cork<'a>(
     .flatten()
 }
 
+/// Lends what is corked on this thread, none of which is lent: for the application of the connection whose turn it is.
+pub(crate) fn take_corked(take: impl FnOnce(&mut Cork)) {
+    // At a thread's end nobody has a turn.
+    let _ = TURN.try_with(|turn| take(&mut turn.cork.borrow_mut()));
+}
+
 /// Counts what one read has brought.
 #[inline]
 pub(crate) fn count_received(received: Tally) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sotong_proto::CloseCode;
 use sotong_proto::handshake::{Refusal, Request};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::counts;
 use crate::established::Established;
@@ -37,12 +38,29 @@ where
     }
 }
 
-/// Starts a connection in pull form, with its handler in a task of its own.
+/// Starts a connection in pull form. On a runtime with one thread its handler is polled by its driver; otherwise it has a
+/// task of its own, so that another thread may see to the connection while it computes.
 pub(super) fn handle<F>(established: Established, handlers: &Arc<Live>, handler: impl FnOnce(WebSocket) -> F)
 where
     F: Future<Output: Outcome> + Send + 'static,
 {
-    let web_socket = established.pull();
+    let begin = |web_socket| begin(web_socket, handlers, handler);
+    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        established.pull_in_turn(begin);
+    } else if let Some(handler) = begin(established.pull()) {
+        tokio::spawn(handler);
+    }
+}
+
+/// Makes the handler of a connection; `None` if that panics.
+fn begin<F>(
+    web_socket: WebSocket,
+    handlers: &Arc<Live>,
+    handler: impl FnOnce(WebSocket) -> F,
+) -> Option<Handler<F>>
+where
+    F: Future<Output: Outcome>,
+{
     let socket = web_socket.sender();
     // Before there is a future, what panics is the closure that makes it.
     let Ok(future) = catch_unwind(AssertUnwindSafe(|| handler(web_socket))) else {
@@ -50,11 +68,9 @@ where
         let peer = socket.peer();
         tracing::error!(connection = peer.id, %peer, "the handler of a connection panicked; it is closed with 1011");
         socket.close(CloseCode::INTERNAL_ERROR, "internal error");
-        return;
+        return None;
     };
-    if let Some(guard) = handlers.enter(usize::MAX) {
-        tokio::spawn(Handler::new(future, socket, guard));
-    }
+    Some(Handler::new(future, socket, handlers.enter(usize::MAX)?))
 }
 
 /// The event form.

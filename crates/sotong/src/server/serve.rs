@@ -100,8 +100,8 @@ impl Serve {
     /// Serves on this many threads of its own, each with a runtime of its own, instead of the caller's runtime; 0
     /// stands for the caller's.
     ///
-    /// A connection then lives on one thread from its handshake to its end, and so does its handler. It is the
-    /// fastest way to use several cores.
+    /// A connection then lives on one thread from its handshake to its end, and so does its handler, which is polled in its
+    /// connection's own task while that lasts. It is the fastest way to use several cores.
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
