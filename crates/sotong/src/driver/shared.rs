@@ -488,15 +488,8 @@ impl Shared {
     fn write_in_turn(&self) {
         let mut outbound = self.lock();
         outbound.outbox.note_message_sent();
-        let Some(transport) = outbound.transport.clone() else { return };
         let mut news = News::default();
-        turn::take_corked(|cork| {
-            let written = match outbound.write(cork, &[], |bytes| Poll::Ready(transport.try_write(bytes))) {
-                Poll::Ready(Ok(written)) => written,
-                Poll::Ready(Err(_)) | Poll::Pending => 0,
-            };
-            news = outbound.left(written);
-        });
+        turn::take_corked(|cork| news = self.write_out_with(cork, &mut outbound));
         self.publish(&outbound);
         drop(outbound);
         news.tell();
@@ -609,13 +602,17 @@ impl Shared {
 
     /// Writes once, from the user's thread. Returns who waits for that.
     pub(super) fn write_out(&self, outbound: &mut Outbound) -> News {
+        self.write_out_with(&mut Cork::new(), outbound)
+    }
+
+    /// The same, with what is corked before it.
+    fn write_out_with(&self, cork: &mut Cork, outbound: &mut Outbound) -> News {
         let Some(transport) = outbound.transport.clone() else { return News::default() };
         // An error is the driver's to find: what could not be written makes it try.
-        let written =
-            match outbound.write(&mut Cork::new(), &[], |bytes| Poll::Ready(transport.try_write(bytes))) {
-                Poll::Ready(Ok(written)) => written,
-                Poll::Ready(Err(_)) | Poll::Pending => 0,
-            };
+        let written = match outbound.write(cork, &[], |bytes| Poll::Ready(transport.try_write(bytes))) {
+            Poll::Ready(Ok(written)) => written,
+            Poll::Ready(Err(_)) | Poll::Pending => 0,
+        };
         outbound.left(written)
     }
 
